@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGE_CORE_MODEL_VM_CONFIG_H
+#define LODGE_CORE_MODEL_VM_CONFIG_H
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/base/cleanup.h"
+
+/*
+ * What one transient VM is made of: plain data, filled by the command line (later: from a domain definition) and read by
+ * vmm/machine.c. Strings are owned by the structure.
+ */
+#define VM_CONFIG_MAX_VCPUS 32u
+#define VM_CONFIG_MIN_MEMORY (UINT64_C(16) << 20) /* bytes */
+/* With the PCI windows above it well inside 40 physical address bits. */
+#define VM_CONFIG_MAX_MEMORY (UINT64_C(512) << 30)
+#define VM_CONFIG_DEFAULT_MEMORY (UINT64_C(512) << 20)
+#define VM_CONFIG_MAX_DISKS 26u
+#define VM_CONFIG_MAX_NAME 64u	 /* bytes */
+#define VM_CONFIG_MAX_SERIAL 20u /* bytes: what a virtio disk can report */
+
+enum vm_console_kind { VM_CONSOLE_STDIO, VM_CONSOLE_NONE, VM_CONSOLE_UNIX, VM_CONSOLE_FILE, VM_N_CONSOLE_KINDS };
+
+struct vm_disk_config {
+	char *path;
+	char *serial; /* at most VM_CONFIG_MAX_SERIAL bytes, or NULL */
+	bool readonly;
+};
+
+struct vm_config {
+	char *name;	    /* never NULL */
+	uint64_t memory;    /* bytes, multiple of 4096 */
+	unsigned vcpus;
+	char *kernel;	    /* path, or NULL */
+	char *initrd;	    /* path, or NULL */
+	char *append;	    /* kernel command line, never NULL */
+	char *accel;	    /* "auto", "kvm", "soft", with ",options" */
+	char *cpu;	    /* CPU model name; NULL = the default of the accelerator */
+	GPtrArray *disks;   /* struct vm_disk_config */
+	enum vm_console_kind console;
+	char *console_path; /* for unix and file */
+	bool no_reboot;
+	bool paused;	    /* create, but wait for a resume */
+};
+
+struct vm_config *vm_config_new(void); /* defaults filled in */
+void vm_config_free(struct vm_config *config);
+DEFINE_AUTOPTR(vm_config, vm_config_free)
+
+/* Cross-field rules and limits; one sentence per refusal. */
+bool vm_config_check(const struct vm_config *config, GError **err);
+
+/*
+ * "512M", "2GiB", "1048576": K, M, G, T and KiB... are powers of 1024, KB, MB... powers of 1000; a bare number counts unit bytes each
+ * (for --memory: MiB, as virt-install). Refuses signs, fractions, overflow, trailing text.
+ */
+bool parse_size(const char *text, uint64_t unit, uint64_t *bytes, GError **err);
+
+/* "FILE[,readonly][,serial=S]"; a comma in FILE is written twice. */
+struct vm_disk_config *vm_disk_config_parse(const char *text, GError **err);
+void vm_disk_config_free(struct vm_disk_config *disk);
+DEFINE_AUTOPTR(vm_disk_config, vm_disk_config_free)
+
+/* "stdio", "none", "unix:PATH", "file:PATH". On failure config is unchanged. */
+bool vm_config_set_console(struct vm_config *config, const char *text, GError **err);
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A guest without an operating system, entered through PVH in 32-bit protected mode without paging (Xen's hvm/start_info.h). The first letter of
+ * its command line says what it does with the machine; see the table below. "up" on the console is the first sign of life.
+ */
+#define COM1 0x3f8
+#define LSR (COM1 + 5)
+#define LSR_READY 0x01
+#define LSR_BREAK 0x10
+#define PM1_CONTROL 0x604
+#define SLEEP_S5 0x3400
+#define RESET_REGISTER 0xcf9
+#define RESET_NOW 0x06
+#define KEYBOARD_COMMAND 0x64
+#define KEYBOARD_RESET 0xfe
+#define PVPANIC 0x505
+
+#define START_INFO_COMMAND_LINE 24
+
+	.section .note.Xen, "a", @note
+	.align 4
+	.long 4, 4, 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
+	.asciz "Xen"
+	.long start
+
+	.text
+	.code32
+	.globl start
+start:
+	cld
+	movl $stack_top, %esp
+	movl START_INFO_COMMAND_LINE(%ebx), %ebp
+	movl $up, %esi
+	call print
+	movb (%ebp), %al
+	movl $actions, %edi
+1:	cmpb $0, (%edi)
+	je sleep
+	cmpb (%edi), %al
+	je 2f
+	addl $8, %edi
+	jmp 1b
+2:	jmp *4(%edi)
+
+	.macro action letter, label
+	.byte \letter, 0, 0, 0
+	.long \label
+	.endm
+
+	.align 8
+actions:
+	action 'e', echo	    /* sends back what it is sent, "<break>" for a break; q powers off */
+	action 'k', keyboard_reset  /* resets through the keyboard controller */
+	action 'l', linux_panic	    /* says what a panicked Linux says and spins */
+	action 'p', poweroff
+	action 'r', reset	    /* resets through 0xcf9 */
+	action 's', spin	    /* never leaves the processor */
+	action 't', triple_fault
+	action 'v', pvpanic
+	action 'w', write_forever   /* prints as fast as it can */
+	.byte 0
+
+/* esi: text that ends with 0. */
+print:
+	movw $COM1, %dx
+1:	lodsb
+	testb %al, %al
+	je 2f
+	outb %al, %dx
+	jmp 1b
+2:	ret
+
+sleep:
+	cli
+	hlt
+	jmp sleep
+
+spin:
+	jmp spin
+
+echo:
+	movw $LSR, %dx
+	inb %dx, %al
+	testb $LSR_BREAK, %al
+	jne 1f
+	testb $LSR_READY, %al
+	je echo
+	movw $COM1, %dx
+	inb %dx, %al
+	cmpb $'q', %al
+	je poweroff
+	outb %al, %dx
+	jmp echo
+1:	movw $COM1, %dx
+	inb %dx, %al
+	movl $break_text, %esi
+	call print
+	jmp echo
+
+write_forever:
+	movl $line, %esi
+	call print
+	jmp write_forever
+
+linux_panic:
+	movl $panic_text, %esi
+	call print
+	jmp spin
+
+poweroff:
+	movw $PM1_CONTROL, %dx
+	movw $SLEEP_S5, %ax
+	outw %ax, %dx
+	jmp sleep
+
+reset:
+	movw $RESET_REGISTER, %dx
+	movb $RESET_NOW, %al
+	outb %al, %dx
+	jmp sleep
+
+keyboard_reset:
+	movb $KEYBOARD_RESET, %al
+	outb %al, $KEYBOARD_COMMAND
+	jmp sleep
+
+pvpanic:
+	movw $PVPANIC, %dx
+	movb $1, %al
+	outb %al, %dx
+	jmp sleep
+
+/* No descriptor for the exception, none for the double fault either. */
+triple_fault:
+	lidt no_table
+	int3
+
+	.section .rodata
+up:	.asciz "up\r\n"
+line:	.asciz "All work and no play makes Jack a dull boy.\r\n"
+break_text:
+	.asciz "<break>"
+panic_text:
+	.ascii "[    0.1] Kernel panic - not syncing: no init\r\n"
+	.asciz "[    0.2] ---[ end Kernel panic - not syncing: no init ]---\r\n"
+
+	.data
+no_table:
+	.word 0
+	.long 0
+
+	.bss
+	.align 16
+	.skip 4096
+stack_top:
+
+	.section .note.GNU-stack, "", @progbits

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef LODGE_VMM_CPU_NATIVE_H
+#define LODGE_VMM_CPU_NATIVE_H
+
+#include "vmm/cpu/soft.h"
+
+/* Shared with op-fpstate.c. All raise what the processor would before an instruction of that kind runs. */
+
+/* x87: CR0.EM and TS give #NM; waiting: a pending unmasked x87 exception gives #MF. */
+void fpu_check_x87(struct soft_cpu *cpu, const struct insn *in, bool waiting);
+/* Legacy SSE: CR0.EM and CR4.OSFXSR give #UD, TS gives #NM. */
+void fpu_check_sse(struct soft_cpu *cpu, const struct insn *in);
+/* VEX: CR4.OSXSAVE, XCR0 and protected mode give #UD, TS gives #NM. */
+void fpu_check_avx(struct soft_cpu *cpu, const struct insn *in);
+
+#define X87_ES 0x0080u /* status word: exception summary */
+
+/* vector.c: what cannot run as itself because its memory operands are spread over pages: gathers and masked stores through RDI. */
+op_fn decode_scattered(struct decoder *d, struct insn *in);
+
+#endif

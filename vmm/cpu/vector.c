@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Vector instructions whose memory is touched element by element: gathers, masked loads and stores. They cannot run as themselves: every element may lie in
+ * another page, and masked-off elements must not fault. SDM volume 2: VGATHER*, VPGATHER*, VMASKMOV*, VPMASKMOV*, MASKMOVQ, MASKMOVDQU.
+ */
+#include <string.h>
+
+#include "vmm/cpu/native.h"
+
+/* aux32 of these records */
+#define V_ELEMENT(x) ((x) & 0xffu)	  /* bytes of an element */
+#define V_COUNT(x) ((x) >> 8 & 0xffu)	  /* elements */
+#define V_INDEX(x) ((x) >> 16 & 0xfu)	  /* gathers: bytes of an index */
+#define V_STORE 0x100000u
+#define V_LEGACY 0x200000u
+#define V_MMX 0x400000u
+/* r1: destination or source, r2: mask, aux: index register (vector numbers, not offsets) */
+
+union vector {
+	uint8_t b[32];
+	uint32_t d[8];
+	uint64_t q[4];
+};
+
+static union vector vector_get(const struct soft_cpu *cpu, unsigned reg)
+{
+	union vector v;
+
+	memcpy(v.b, cpu->fx.xmm[reg], 16);
+	memcpy(v.b + 16, cpu->ymm_high[reg], 16);
+	return v;
+}
+
+static void vector_set(struct soft_cpu *cpu, unsigned reg, const union vector *v)
+{
+	memcpy(cpu->fx.xmm[reg], v->b, 16);
+	memcpy(cpu->ymm_high[reg], v->b + 16, 16);
+}
+
+static bool element_on(const union vector *mask, unsigned i, unsigned size)
+{
+	return size == 4 ? mask->d[i] >> 31 : (bool)(mask->q[i] >> 63);
+}
+
+/* Completed elements stay completed when a later one faults: destination and mask are updated as it goes. */
+static OP(op_gather)
+{
+	unsigned size = V_ELEMENT(in->aux32), n = V_COUNT(in->aux32), isize = V_INDEX(in->aux32);
+	union vector mask, dst, index;
+
+	fpu_check_avx(cpu, in);
+	mask = vector_get(cpu, in->r2);
+	dst = vector_get(cpu, in->r1);
+	index = vector_get(cpu, in->aux);
+	for (unsigned i = 0; i < n; i++) {
+		int64_t offset = isize == 4 ? (int32_t)index.d[i] : (int64_t)index.q[i];
+		uint64_t addr;
+
+		if (!element_on(&mask, i, size))
+			continue;
+		addr = REG64(cpu, in->base) + ((uint64_t)offset << in->scale) + (uint64_t)(int64_t)in->disp;
+		addr = in->flags & INSN_EA32 ? (uint32_t)addr : in->flags & INSN_EA16 ? (uint16_t)addr : addr;
+		addr = soft_linear(cpu, in, (enum x86_seg)in->seg, addr, size, ACCESS_READ);
+		if (size == 4) {
+			dst.d[i] = soft_load32(cpu, in, addr);
+			mask.d[i] = 0;
+		} else {
+			dst.q[i] = soft_load64(cpu, in, addr);
+			mask.q[i] = 0;
+		}
+		vector_set(cpu, in->r1, &dst);
+		vector_set(cpu, in->r2, &mask);
+	}
+	memset(dst.b + n * size, 0, sizeof dst.b - n * size);
+	memset(&mask, 0, sizeof mask);
+	vector_set(cpu, in->r1, &dst);
+	vector_set(cpu, in->r2, &mask);
+	return NEXT(cpu, in);
+}
+
+static OP(op_masked_load)
+{
+	unsigned size = V_ELEMENT(in->aux32), n = V_COUNT(in->aux32);
+	union vector mask, dst = { .q = { 0 } };
+	uint64_t addr;
+
+	fpu_check_avx(cpu, in);
+	mask = vector_get(cpu, in->r2);
+	addr = soft_ea(cpu, in, 1, ACCESS_READ);
+	for (unsigned i = 0; i < n; i++) {
+		if (!element_on(&mask, i, size))
+			continue;
+		if (size == 4)
+			dst.d[i] = soft_load32(cpu, in, addr + i * 4);
+		else
+			dst.q[i] = soft_load64(cpu, in, addr + i * 8);
+	}
+	vector_set(cpu, in->r1, &dst);
+	return NEXT(cpu, in);
+}
+
+/* All stores or none: what may fault is found out first. */
+static OP(op_masked_store)
+{
+	unsigned size = V_ELEMENT(in->aux32), n = V_COUNT(in->aux32);
+	union vector mask, src;
+	uint64_t addr;
+
+	fpu_check_avx(cpu, in);
+	mask = vector_get(cpu, in->r2);
+	src = vector_get(cpu, in->r1);
+	addr = soft_ea(cpu, in, 1, ACCESS_WRITE);
+	for (unsigned i = 0; i < n; i++) {
+		if (element_on(&mask, i, size))
+			soft_probe_write(cpu, in, addr + i * size, size);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (!element_on(&mask, i, size))
+			continue;
+		if (size == 4)
+			soft_store32(cpu, in, addr + i * 4, src.d[i]);
+		else
+			soft_store64(cpu, in, addr + i * 8, src.q[i]);
+	}
+	return NEXT(cpu, in);
+}
+
+/* MASKMOVQ / MASKMOVDQU: bytes to DS:rDI where the mask byte's top bit is set. */
+static OP(op_maskmov)
+{
+	unsigned n = V_COUNT(in->aux32);
+	const uint8_t *src, *mask;
+	uint64_t addr;
+
+	if (in->aux32 & V_MMX) {
+		fpu_check_x87(cpu, in, true);
+		src = cpu->fx.st[in->r1];
+		mask = cpu->fx.st[in->r2];
+	} else {
+		if (in->aux32 & V_LEGACY)
+			fpu_check_sse(cpu, in);
+		else
+			fpu_check_avx(cpu, in);
+		src = cpu->fx.xmm[in->r1];
+		mask = cpu->fx.xmm[in->r2];
+	}
+	addr = soft_ea(cpu, in, 1, ACCESS_WRITE);
+	for (unsigned i = 0; i < n; i++) {
+		if (mask[i] & 0x80)
+			soft_probe_write(cpu, in, addr + i, 1);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (mask[i] & 0x80)
+			soft_store8(cpu, in, addr + i, src[i]);
+	}
+	if (in->aux32 & V_MMX) {
+		/* An MMX instruction makes the whole stack valid and its top 0. */
+		cpu->fx.ftw = 0xff;
+		cpu->fx.fsw &= (uint16_t)~0x3800u;
+	}
+	return NEXT(cpu, in);
+}
+
+static uint8_t vector_id(const ZydisDecodedOperand *op)
+{
+	return (uint8_t)ZydisRegisterGetId(op->reg.value);
+}
+
+static op_fn gather(struct decoder *d, struct insn *in, unsigned index_size, unsigned element)
+{
+	unsigned dst_bytes = d->op[0].size / 8, index_bytes = (unsigned)ZydisRegisterGetWidth(ZYDIS_MACHINE_MODE_LONG_64, d->op[1].mem.index) / 8;
+	unsigned n = MIN(dst_bytes / element, index_bytes / index_size);
+
+	in->r1 = vector_id(&d->op[0]);
+	in->r2 = vector_id(&d->op[2]);
+	in->aux = (uint16_t)ZydisRegisterGetId(d->op[1].mem.index);
+	in->aux32 = element | n << 8 | index_size << 16;
+	/* Destination, index and mask must be three registers. */
+	if (in->r1 == in->r2 || in->r1 == in->aux || in->r2 == in->aux)
+		return op_ud;
+	return op_gather;
+}
+
+static op_fn masked(struct decoder *d, struct insn *in, unsigned element)
+{
+	bool store = d->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
+
+	in->r1 = vector_id(&d->op[store ? 2 : 0]);
+	in->r2 = vector_id(&d->op[1]);
+	in->aux32 = element | d->op[1].size / 8 / element << 8;
+	return store ? op_masked_store : op_masked_load;
+}
+
+static op_fn maskmov(struct decoder *d, struct insn *in, uint32_t bits)
+{
+	unsigned first = d->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY ? 1 : 0;
+
+	/* The destination is an implicit operand: DS (or an override) and the address-size form of RDI. */
+	in->base = X86_RDI * 8;
+	in->index = SLOT_ZERO;
+	in->disp = 0;
+	in->r1 = vector_id(&d->op[first]);
+	in->r2 = vector_id(&d->op[first + 1]);
+	in->aux32 = 1 | (bits & V_MMX ? 8u : 16u) << 8 | bits;
+	return op_maskmov;
+}
+
+op_fn decode_scattered(struct decoder *d, struct insn *in)
+{
+	switch (d->zi.mnemonic) {
+	case ZYDIS_MNEMONIC_VGATHERDPS:
+	case ZYDIS_MNEMONIC_VPGATHERDD:
+		return gather(d, in, 4, 4);
+	case ZYDIS_MNEMONIC_VGATHERDPD:
+	case ZYDIS_MNEMONIC_VPGATHERDQ:
+		return gather(d, in, 4, 8);
+	case ZYDIS_MNEMONIC_VGATHERQPS:
+	case ZYDIS_MNEMONIC_VPGATHERQD:
+		return gather(d, in, 8, 4);
+	case ZYDIS_MNEMONIC_VGATHERQPD:
+	case ZYDIS_MNEMONIC_VPGATHERQQ:
+		return gather(d, in, 8, 8);
+	case ZYDIS_MNEMONIC_VMASKMOVPS:
+	case ZYDIS_MNEMONIC_VPMASKMOVD:
+		return masked(d, in, 4);
+	case ZYDIS_MNEMONIC_VMASKMOVPD:
+	case ZYDIS_MNEMONIC_VPMASKMOVQ:
+		return masked(d, in, 8);
+	case ZYDIS_MNEMONIC_MASKMOVQ:
+		return maskmov(d, in, V_MMX);
+	case ZYDIS_MNEMONIC_MASKMOVDQU:
+		return maskmov(d, in, V_LEGACY);
+	case ZYDIS_MNEMONIC_VMASKMOVDQU:
+		return maskmov(d, in, 0);
+	default:
+		return NULL;
+	}
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "console/chardev.h"
+#include "vmm/virtio/devices.h"
+#include "vmm/virtio/virtio.h"
+#include "vmm/vm.h"
+
+/*
+ * Console device, virtio section 5.3, with one port: queue 0 carries input to the guest, queue 1 its output.
+ *
+ * Runs on the loop thread under the device lock. Output never waits: the chardev takes it all. Input is taken from the chardev only into buffers
+ * the guest has queued; what does not fit stays there until the guest queues more, which processed() tells the chardev without the device lock held.
+ */
+#define CONSOLE_ID 3
+#define F_SIZE VIRTIO_BIT(0)
+#define F_EMERG_WRITE VIRTIO_BIT(2)
+
+#define CONFIG_COLS 0u
+#define CONFIG_ROWS 2u
+#define CONFIG_MAX_PORTS 4u
+#define CONFIG_EMERG_WRITE 8u
+#define CONFIG_LEN 12u
+
+#define DEFAULT_COLS 80
+#define DEFAULT_ROWS 25
+
+enum { QUEUE_RX, QUEUE_TX, N_QUEUES };
+
+/* Work done for the guest before the loop thread looks elsewhere, in bytes; a chain counts as some of them. */
+#define TURN_COST (1u << 20)
+#define CHAIN_COST 1024u
+
+struct virtio_console {
+	struct virtio_device vdev;
+	struct chardev *chardev;
+	struct virtqueue_chain chain;
+};
+
+static struct virtio_console *console_of(struct device *dev)
+{
+	return (struct virtio_console *)(void *)dev;
+}
+
+/* Returns what it cost. Of a chain larger than a turn only the end is kept, as the chardev's own buffer would. */
+static size_t write_chain(struct virtio_console *con)
+{
+	size_t skip = con->chain.out_len > TURN_COST ? con->chain.out_len - TURN_COST : 0;
+
+	for (unsigned i = 0; i < con->chain.n_out; i++) {
+		const struct iovec *iov = &con->chain.iov[i];
+		size_t off = MIN(skip, iov->iov_len);
+
+		skip -= off;
+		if (off < iov->iov_len)
+			chardev_write(con->chardev, (const uint8_t *)iov->iov_base + off, iov->iov_len - off);
+	}
+	return CHAIN_COST + MIN(con->chain.out_len, TURN_COST);
+}
+
+static void process_output(struct virtio_console *con)
+{
+	struct virtio_device *vdev = &con->vdev;
+	struct virtqueue *vq = &vdev->queues[QUEUE_TX];
+	size_t cost = 0;
+
+	virtio_silence(vdev, vq);
+	do {
+		while (cost < TURN_COST && virtio_pop(vdev, vq, &con->chain)) {
+			cost += write_chain(con);
+			virtio_complete(vdev, vq, &con->chain, 0);
+		}
+		if (cost >= TURN_COST) {
+			virtio_kick(vdev);
+			return;
+		}
+	} while (virtio_rearm(vdev, vq));
+}
+
+static void console_process(struct virtio_device *vdev)
+{
+	process_output((struct virtio_console *)(void *)vdev);
+}
+
+static void console_processed(struct virtio_device *vdev)
+{
+	chardev_accept_input(((struct virtio_console *)(void *)vdev)->chardev);
+}
+
+static size_t give_input(struct virtio_console *con, const uint8_t *data, size_t len)
+{
+	struct virtio_device *vdev = &con->vdev;
+	struct virtqueue *vq = &vdev->queues[QUEUE_RX];
+	size_t taken = 0, cost = 0;
+
+	do {
+		while (taken < len && cost < TURN_COST && virtio_pop(vdev, vq, &con->chain)) {
+			size_t part = virtqueue_chain_write(&con->chain, 0, data + taken, len - taken);
+
+			taken += part;
+			cost += CHAIN_COST + part;
+			virtio_complete(vdev, vq, &con->chain, (uint32_t)part);
+		}
+		if (cost >= TURN_COST) {
+			virtio_kick(vdev);
+			break;
+		}
+		/* The ring is empty: ask to be told, and look once more. */
+	} while (taken < len && virtio_rearm(vdev, vq));
+	return taken;
+}
+
+static size_t console_receive(void *opaque, const uint8_t *data, size_t len)
+{
+	struct virtio_console *con = opaque;
+	size_t taken = 0;
+
+	g_mutex_lock(&con->vdev.pci.dev.lock);
+	if (con->vdev.running)
+		taken = give_input(con, data, len);
+	g_mutex_unlock(&con->vdev.pci.dev.lock);
+	return taken;
+}
+
+static const struct chardev_client console_client = { .receive = console_receive };
+
+/* Section 5.3.6.1: a character without any queue, for a guest in trouble. */
+static void console_config_write(struct virtio_device *vdev, unsigned off, uint32_t val, unsigned size)
+{
+	uint8_t byte = (uint8_t)val;
+
+	(void)size;
+	if (off == CONFIG_EMERG_WRITE && !vdev->paused)
+		chardev_write(((struct virtio_console *)(void *)vdev)->chardev, &byte, 1);
+}
+
+static void console_destroy(struct device *dev)
+{
+	struct virtio_console *con = console_of(dev);
+
+	chardev_set_client(con->chardev, NULL, NULL);
+	virtio_device_fini(&con->vdev);
+	g_free(con);
+}
+
+static const struct device_class console_device_class = {
+	.name = "virtio-console",
+	.version = 1,
+	.base_fields = virtio_device_fields,
+	.n_base_fields = &virtio_n_device_fields,
+	.reset = virtio_device_reset,
+	.pause = virtio_device_pause,
+	.resume = virtio_device_resume,
+	.pre_save = virtio_device_pre_save,
+	.post_load = virtio_device_post_load,
+	.destroy = console_destroy,
+};
+
+static const struct virtio_class console_class = {
+	.device = &console_device_class,
+	.id = CONSOLE_ID,
+	.pci_class = 0x078000,
+	.process = console_process,
+	.processed = console_processed,
+	.config_write = console_config_write,
+};
+
+void virtio_console_resize(struct device *dev, uint16_t cols, uint16_t rows)
+{
+	struct virtio_device *vdev = &console_of(dev)->vdev;
+
+	g_mutex_lock(&dev->lock);
+	pci_put16(vdev->device_config + CONFIG_COLS, cols);
+	pci_put16(vdev->device_config + CONFIG_ROWS, rows);
+	virtio_config_changed(vdev);
+	g_mutex_unlock(&dev->lock);
+}
+
+struct device *virtio_console_new(struct vm *vm, struct chardev *chardev, const char *id, GError **err)
+{
+	struct virtio_console *con = g_new0(struct virtio_console, 1);
+	struct virtio_device *vdev = &con->vdev;
+
+	con->chardev = chardev;
+	virtio_device_init(vdev, &console_class, vm, id);
+	pci_put16(vdev->device_config + CONFIG_COLS, DEFAULT_COLS);
+	pci_put16(vdev->device_config + CONFIG_ROWS, DEFAULT_ROWS);
+	pci_put32(vdev->device_config + CONFIG_MAX_PORTS, 1);
+	if (!virtio_device_setup(vdev, F_SIZE | F_EMERG_WRITE, N_QUEUES, CONFIG_LEN, err)) {
+		virtio_device_fini(vdev);
+		g_free(con);
+		return NULL;
+	}
+	chardev_set_client(chardev, &console_client, con);
+	vm_add_device(vm, &vdev->pci.dev);
+	return &vdev->pci.dev;
+}
