@@ -6,6 +6,8 @@
  * Every vector's handler is one OUT that makes vcpu_run() return, so the host looks at the CPU in its first moment inside the handler: registers, privilege, and the frame
  * on the handler's stack. A guest that gets through ends with INT 0x80, whose gate is open to everybody.
  */
+#include <inttypes.h>
+
 #include "tests/guest.h"
 
 /* Guest-physical layout beside guest.h's; one to one in linear space. */
@@ -19,6 +21,7 @@
 #define RING0_STACK 0x28000u
 #define IST_STACK 0x2c000u
 #define HANDLERS 0x60000u /* 16 bytes a vector */
+#define USER_CODE_ 0x110000
 #define USER_CODE 0x110000u
 #define USER_STACK 0x130000u
 /* Pages with something about them. */
@@ -431,7 +434,7 @@ struct fault_case {
 	X(user_wbinvd, LONG3, HERE "wbinvd", X86_EXC_GP, 0)                                                                        \
 	X(user_swapgs, LONG3, HERE "swapgs", X86_EXC_GP, 0)                                                                        \
 	X(user_sysret, LONG3, HERE "sysretq", X86_EXC_GP, 0)                                                                       \
-	X(user_sysexit, LONG3, HERE "sysexit", X86_EXC_GP, 0)                                                                      \
+	X(user_sysexit, LONG3, HERE "sysexitl", X86_EXC_GP, 0)                                                                      \
 	X(user_rdtsc_tsd, LONG3, HERE "rdtsc", X86_EXC_GP, 0, .cr4 = X86_CR4_TSD)                                                  \
 	X(user_rdpmc, LONG3, HERE "rdpmc", X86_EXC_GP, 0)                                                                          \
 	X(user_sgdt, LONG3, "sgdt " STR(USER_PAGE) "; movzwl " STR(USER_PAGE) ", %eax\n\t" INT_DONE, DONE, NO_ERROR,                \
@@ -444,7 +447,7 @@ struct fault_case {
 	  .cr4 = X86_CR4_FSGSBASE)                                                                                                  \
 	X(wrfsbase_not_canonical, LONG3, "mov $0x800000000000, %rcx\n\t" HERE "wrfsbase %rcx", X86_EXC_GP, 0,                      \
 	  .cr4 = X86_CR4_FSGSBASE)                                                                                                  \
-	X(user_popf, LONG3, "pushq $0x3302; popf; pushf; pop %rax; and $0x3200, %eax\n\t" INT_DONE, DONE, NO_ERROR, .rax = 0)      \
+	X(user_popf, LONG3, "pushq $0x3202; popf; pushf; pop %rax; and $0x3200, %eax\n\t" INT_DONE, DONE, NO_ERROR, .rax = 0)      \
 	X(kernel_popf, LONG0, "pushq $0x3202; popf; pushf; pop %rax; and $0x3200, %eax\n\t" INT_DONE, DONE, NO_ERROR,              \
 	  .rax = 0x3200)                                                                                                            \
 	X(kernel_popf_iopl3_user, LONG3, "pushq $0x0202; popf; pushf; pop %rax; and $0x3200, %eax\n\t" INT_DONE, DONE, NO_ERROR,    \
@@ -563,7 +566,7 @@ struct fault_case {
 	X(jmp_limit, PROT0, HERE "ljmp $0x40, $0x12345", X86_EXC_GP, 0)                                                            \
 	X(jmp_gate_inward, PROT3, HERE "ljmp $0x73, $0", X86_EXC_GP, 0x18)                                                         \
 	X(call_kernel_gate, PROT3, HERE "lcall $0xc3, $0", X86_EXC_GP, 0xc0)                                                       \
-	X(call_conforming, PROT3, "lcall $0x50, $1f; 1: mov %cs, %eax\n\t" INT_DONE, DONE, NO_ERROR, .rax = 0x53)                  \
+	X(call_conforming, PROT3, "lcall $0x50, $(1f - 0b + " STR(USER_CODE_) "); 1: mov %cs, %eax\n\t" INT_DONE, DONE, NO_ERROR, .rax = 0x53)                  \
 	X(ret_inward, PROT3, "push $0x18; push $0\n\t" HERE "lret", X86_EXC_GP, 0x18)                                              \
 	X(ret_null, PROT3, "push $0; push $0\n\t" HERE "lret", X86_EXC_GP, 0)                                                      \
 	X(ret_outward_bad_ss, PROT0, "push $0x10; push $0; push $0x23; push $0\n\t" HERE "lret", X86_EXC_GP, 0x10)                 \
@@ -588,7 +591,7 @@ struct fault_case {
 	/* real mode */                                                                                                             \
 	X(real_divide, REAL, "xor %cx, %cx\n\t" HERE "div %cx", X86_EXC_DE, NO_ERROR)                                              \
 	X(real_limit, REAL, "mov $0xffff, %bx\n\t" HERE "mov (%bx), %ax", X86_EXC_GP, NO_ERROR)                                    \
-	X(real_far_call, REAL, "lcall $0x1000, $2f; mov %cs, %bx; add %bx, %ax; jmp 3f; .org 0x40; 2: mov $5, %ax; lret; 3:\n\t"   \
+	X(real_far_call, REAL, "lcall $0x1000, $(2f - 0b); mov %cs, %bx; add %bx, %ax; jmp 3f; 2: mov $5, %ax; lret; 3:\n\t"   \
 	  INT_DONE, DONE, NO_ERROR, .rax = 0x1005)
 
 #define CASE_CODE(name, mode_, text, ...) SNIPPET_EXPAND(name, BITS_##mode_, text)
@@ -601,6 +604,18 @@ FAULT_CASES(CASE_CODE)
 	},
 static const struct fault_case fault_cases[] = { FAULT_CASES(CASE_ROW) };
 
+static G_GNUC_PRINTF(1, 2) void complain(const char *format, ...)
+{
+	va_list args;
+	g_autofree char *text = NULL;
+
+	va_start(args, format);
+	text = g_strdup_vprintf(format, args);
+	va_end(args);
+	g_test_message("%s", text);
+	g_test_fail();
+}
+
 static void check_case(struct bench *b, const struct fault_case *c)
 {
 	bool error = has_error_code(c->vector) && c->mode != REAL;
@@ -608,18 +623,18 @@ static void check_case(struct bench *b, const struct fault_case *c)
 	int vector = vector_of(b);
 
 	if (vector != (int)c->vector) {
-		g_test_fail_printf("%s: vector %d instead of %u (exit %d, rip %#" PRIx64 ", error %#" PRIx64 ")", c->name, vector, c->vector,
+		complain("%s: vector %d instead of %u (exit %d, rip %#" PRIx64 ", error %#" PRIx64 ")", c->name, vector, c->vector,
 				   (int)b->why, b->state.rip, frame(b, 0));
 		return;
 	}
 	if (error && frame(b, 0) != c->error)
-		g_test_fail_printf("%s: error code %#" PRIx64 " instead of %#x", c->name, frame(b, 0), c->error);
+		complain("%s: error code %#" PRIx64 " instead of %#x", c->name, frame(b, 0), c->error);
 	if (c->vector != DONE && c->vector != X86_EXC_PF && frame(b, error) != ip)
-		g_test_fail_printf("%s: raised at %#" PRIx64 " instead of %#" PRIx64, c->name, frame(b, error), ip);
+		complain("%s: raised at %#" PRIx64 " instead of %#" PRIx64, c->name, frame(b, error), ip);
 	if ((c->vector == X86_EXC_PF || c->cr2) && b->state.cr2 != c->cr2)
-		g_test_fail_printf("%s: CR2 %#" PRIx64 " instead of %#" PRIx64, c->name, b->state.cr2, c->cr2);
+		complain("%s: CR2 %#" PRIx64 " instead of %#" PRIx64, c->name, b->state.cr2, c->cr2);
 	if (c->vector == DONE && b->state.gpr[X86_RAX] != c->rax)
-		g_test_fail_printf("%s: RAX %#" PRIx64 " instead of %#" PRIx64, c->name, b->state.gpr[X86_RAX], c->rax);
+		complain("%s: RAX %#" PRIx64 " instead of %#" PRIx64, c->name, b->state.gpr[X86_RAX], c->rax);
 }
 
 static void test_cases(void)
@@ -638,9 +653,333 @@ static void test_cases(void)
 	}
 }
 
+/* ---- delivery ---- */
+
+SNIPPET(frame_user, 64, "mov $0x1234, %ebx; stc\n\t" HERE "ud2")
+SNIPPET(frame_kernel, 64, "mov $0x20005, %esp; sti; nop; cld; int $0x21; nop\n\t" HERE)
+SNIPPET(fault_absent, 64, "mov " STR(ABSENT) ", %eax")
+SNIPPET(fault_ud, 64, "ud2")
+SNIPPET(fault_gp, 64, "mov %rax, %cr3")
+SNIPPET(fault_ud32, 32, "ud2")
+
+/* From level 3: stack of the TSS, everything of the interrupted program in the frame. */
+static void test_frame_from_user(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG3);
+	b->state.rflags |= X86_FLAG_IF | X86_FLAG_DF | X86_FLAG_NT;
+	RUN(b, frame_user);
+	g_assert_cmpint(vector_of(b), ==, X86_EXC_UD);
+	g_assert_cmpuint(cpl_of(b), ==, 0);
+	g_assert_cmphex(b->state.seg[X86_SS].selector, ==, 0);
+	g_assert_cmphex(b->state.seg[X86_CS].selector, ==, SEL_CODE64);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, RING0_STACK - 16 - 40);
+	g_assert_cmphex(frame(b, 0), ==, USER_CODE + frame_user_here);
+	g_assert_cmphex(frame(b, 1), ==, SEL_USER64 | 3);
+	g_assert_cmphex(frame(b, 2), ==, X86_FLAG_IF | X86_FLAG_DF | X86_FLAG_NT | X86_FLAG_CF | X86_FLAG_RF | X86_FLAG_FIXED);
+	g_assert_cmphex(frame(b, 3), ==, USER_STACK);
+	g_assert_cmphex(frame(b, 4), ==, SEL_USER_DATA | 3);
+	g_assert_cmphex(b->state.rflags, ==, X86_FLAG_DF | X86_FLAG_CF | X86_FLAG_FIXED);
+	g_assert_cmphex(b->state.gpr[X86_RBX], ==, 0x1234);
+}
+
+/* Same level: the stack is aligned, SS stays, and a trap gate leaves IF alone. */
+static void test_frame_from_kernel(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG0);
+	write_gate64(b, 0x21, 0x8f, 0, HANDLERS + 0x21 * 16);
+	RUN(b, frame_kernel);
+	g_assert_cmpint(vector_of(b), ==, 0x21);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, 0x20000 - 40);
+	g_assert_cmphex(frame(b, 3), ==, 0x20005);
+	g_assert_cmphex(frame(b, 4), ==, SEL_DATA);
+	g_assert_cmphex(b->state.seg[X86_SS].selector, ==, SEL_DATA);
+	g_assert_true(b->state.rflags & X86_FLAG_IF);
+	g_assert_false(frame(b, 2) & X86_FLAG_RF);
+}
+
+static void test_ist(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG0);
+	write_gate64(b, X86_EXC_UD, 0x8e, 1, HANDLERS + X86_EXC_UD * 16);
+	RUN(b, fault_ud);
+	g_assert_cmpint(vector_of(b), ==, X86_EXC_UD);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, IST_STACK - 40);
+	g_assert_cmphex(frame(b, 3), ==, GUEST_STACK);
+	g_assert_cmphex(b->state.seg[X86_SS].selector, ==, SEL_DATA);
+}
+
+/* A gate that is not present turns a contributory fault or a page fault into #DF, and a benign one into #NP with EXT. */
+static void test_double_fault(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG3);
+	write_gate64(b, X86_EXC_PF, 0x0e, 0, 0);
+	RUN(b, fault_absent);
+	g_assert_cmpint(vector_of(b), ==, X86_EXC_DF);
+	g_assert_cmphex(frame(b, 0), ==, 0);
+	g_assert_cmphex(frame(b, 1), ==, USER_CODE);
+	g_assert_cmphex(b->state.cr2, ==, ABSENT);
+
+	bench_prepare(b, LONG3);
+	write_gate64(b, X86_EXC_GP, 0x0e, 0, 0);
+	RUN(b, fault_gp);
+	g_assert_cmpint(vector_of(b), ==, X86_EXC_DF);
+
+	bench_prepare(b, LONG3);
+	write_gate64(b, X86_EXC_UD, 0x0e, 0, 0);
+	RUN(b, fault_ud);
+	g_assert_cmpint(vector_of(b), ==, X86_EXC_NP);
+	g_assert_cmphex(frame(b, 0), ==, X86_EXC_UD * 8 + 3);
+	g_assert_cmphex(frame(b, 1), ==, USER_CODE);
+
+	/* contributory, then page fault: one after the other */
+	bench_prepare(b, LONG3);
+	write_gate64(b, X86_EXC_GP, 0x8e, 1, HANDLERS);
+	guest_write64(b->guest, TSS64 + 0x24, ABSENT + 0x800);
+	RUN(b, fault_gp);
+	g_assert_cmpint(vector_of(b), ==, X86_EXC_PF);
+	g_assert_cmphex(b->state.cr2, ==, ABSENT + 0x7f8);
+	g_assert_cmphex(frame(b, 1), ==, USER_CODE);
+}
+
+/* The kernel's stack has run into an absent page: #PF while #PF is delivered, saved by the IST. */
+static void test_stack_overflow(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG0);
+	write_gate64(b, X86_EXC_DF, 0x8e, 1, HANDLERS + X86_EXC_DF * 16);
+	b->state.gpr[X86_RSP] = ABSENT + 0x10;
+	RUN(b, fault_absent);
+	g_assert_cmpint(vector_of(b), ==, X86_EXC_DF);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, IST_STACK - 48);
+	g_assert_cmphex(frame(b, 4), ==, ABSENT + 0x10);
+}
+
+static void test_triple_fault(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG3);
+	write_gate64(b, X86_EXC_GP, 0x0e, 0, 0);
+	write_gate64(b, X86_EXC_DF, 0x0e, 0, 0);
+	RUN(b, fault_gp);
+	g_assert_cmpint(b->why, ==, VCPU_EXIT_TRIPLE_FAULT);
+}
+
+/* Inner stacks that cannot be used: #TS and #SS name the selector. */
+static void test_bad_inner_stack(void)
+{
+	static const struct {
+		uint16_t selector;
+		unsigned vector;
+	} cases[] = {
+		{ 0, X86_EXC_TS }, { 0xd0, X86_EXC_TS }, { SEL_USER_DATA | 3, X86_EXC_TS }, { SEL_CODE32, X86_EXC_TS }, { SEL_DATA | 1, X86_EXC_TS },
+	};
+	autoptr(bench) b = bench_new();
+
+	/* The gate of the second fault leads to a conforming segment: no second look at the TSS. */
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		bench_prepare(b, PROT3);
+		guest_write(b->guest, TSS32 + 8, &cases[i].selector, 2);
+		guest_write64(b->guest, IDT32 + cases[i].vector * 8, (HANDLERS + cases[i].vector * 16) % 0x10000 | SEL_CONFORMING << 16 |
+			      UINT64_C(0x8e00) << 32 | (uint64_t)(HANDLERS >> 16) << 48);
+		b->state.rflags |= X86_FLAG_IOPL;
+		RUN(b, fault_ud32);
+		g_assert_cmpint(vector_of(b), ==, (int)cases[i].vector);
+		g_assert_cmpuint(cpl_of(b), ==, 3);
+		g_assert_cmphex(frame(b, 0), ==, (cases[i].selector & 0xfffcu) | 1);
+	}
+}
+
+/* ---- far transfers that change the level ---- */
+
+SNIPPET(syscall_there, 64, "mov $0x55, %eax; stc; syscall\n\t" HERE)
+SNIPPET(sysret_back, 64, "mov $" STR(USER_CODE_) ", %ecx; mov $0x3200, %r11d; sysretq")
+SNIPPET(sysret_compat, 64, "mov $" STR(USER_CODE_) ", %ecx; mov $0x202, %r11d; sysretl")
+SNIPPET(sysenter_there, 64, "sysenter")
+SNIPPET(sysexit_back, 64, "mov $" STR(USER_CODE_) ", %edx; mov $" STR(0x130000) ", %ecx; sysexitq")
+SNIPPET(int_done, 64, "int $0x80")
+SNIPPET(int_done32, 32, "int $0x80")
+
+static void test_syscall(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG3);
+	b->state.rflags |= X86_FLAG_IF;
+	b->state.sfmask = X86_FLAG_IF | X86_FLAG_CF;
+	RUN(b, syscall_there);
+	g_assert_cmpint(vector_of(b), ==, SYSCALL_TARGET);
+	g_assert_cmpuint(cpl_of(b), ==, 0);
+	g_assert_cmphex(b->state.seg[X86_CS].selector, ==, SEL_CODE64);
+	g_assert_cmphex(b->state.seg[X86_SS].selector, ==, SEL_DATA);
+	g_assert_cmphex(b->state.gpr[X86_RCX], ==, USER_CODE + syscall_there_here);
+	g_assert_cmphex(b->state.gpr[X86_R11], ==, X86_FLAG_IF | X86_FLAG_CF | X86_FLAG_FIXED);
+	g_assert_cmphex(b->state.rflags, ==, X86_FLAG_FIXED);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, USER_STACK);
+}
+
+/* b runs kernel code that must end up at USER_CODE in level 3; checks what arrives there. */
+static void check_went_to_user(struct bench *b, unsigned code, unsigned data, uint32_t flags)
+{
+	g_assert_cmpint(vector_of(b), ==, DONE);
+	g_assert_cmphex(frame(b, 0), ==, USER_CODE + 2);
+	g_assert_cmphex(frame(b, 1), ==, code);
+	g_assert_cmphex(frame(b, 2), ==, flags | X86_FLAG_FIXED);
+	g_assert_cmphex(frame(b, 4), ==, data);
+}
+
+static void test_sysret(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG0);
+	guest_write(b->guest, USER_CODE, int_done_code, 2);
+	RUN(b, sysret_back);
+	check_went_to_user(b, SEL_USER64 | 3, SEL_USER_DATA | 3, X86_FLAG_IF | X86_FLAG_IOPL);
+
+	bench_prepare(b, LONG0);
+	guest_write(b->guest, USER_CODE, int_done32_code, 2);
+	RUN(b, sysret_compat);
+	check_went_to_user(b, SEL_USER32 | 3, SEL_USER_DATA | 3, X86_FLAG_IF);
+}
+
+static void test_sysenter(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, LONG3);
+	b->state.rflags |= X86_FLAG_IF;
+	RUN(b, sysenter_there);
+	g_assert_cmpint(vector_of(b), ==, SYSENTER_TARGET);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, RING0_STACK);
+	g_assert_cmphex(b->state.rflags, ==, X86_FLAG_FIXED);
+
+	bench_prepare(b, LONG0);
+	guest_write(b->guest, USER_CODE, int_done_code, 2);
+	RUN(b, sysexit_back);
+	check_went_to_user(b, (SEL_CODE64 + 32) | 3, (SEL_CODE64 + 40) | 3, 0);
+}
+
+SNIPPET(gate_long, 32, "lcall $0x73, $0\n\t" HERE)
+SNIPPET(gate_params, 32, "push $0x11; push $0x22; lcall $0x73, $0\n\t" HERE)
+
+/* Call gates: from compatibility mode into 64-bit code, and in protected mode with two parameters copied. */
+static void test_call_gate(void)
+{
+	autoptr(bench) b = bench_new();
+	uint64_t gate;
+
+	bench_prepare(b, COMPAT3);
+	RUN(b, gate_long);
+	g_assert_cmpint(vector_of(b), ==, GATE_TARGET);
+	g_assert_cmpuint(cpl_of(b), ==, 0);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, RING0_STACK - 8 - 32);
+	g_assert_cmphex(frame(b, 0), ==, USER_CODE + gate_long_here);
+	g_assert_cmphex(frame(b, 1), ==, SEL_USER32 | 3);
+	g_assert_cmphex(frame(b, 2), ==, USER_STACK);
+	g_assert_cmphex(frame(b, 3), ==, SEL_USER_DATA | 3);
+
+	bench_prepare(b, PROT3);
+	gate = guest_read64(b->guest, GUEST_GDT + SEL_GATE);
+	guest_write64(b->guest, GUEST_GDT + SEL_GATE, gate | UINT64_C(2) << 32);
+	RUN(b, gate_params);
+	g_assert_cmpint(vector_of(b), ==, GATE_TARGET);
+	g_assert_cmphex(b->state.seg[X86_SS].selector, ==, SEL_DATA);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, RING0_STACK - 24);
+	g_assert_cmphex(frame(b, 0), ==, USER_CODE + gate_params_here);
+	g_assert_cmphex(frame(b, 2), ==, 0x22);
+	g_assert_cmphex(frame(b, 3), ==, 0x11);
+	g_assert_cmphex(frame(b, 4), ==, USER_STACK - 8);
+	g_assert_cmphex(frame(b, 5), ==, SEL_USER_DATA | 3);
+}
+
+SNIPPET(ret_outward, 32, "mov $0x10, %eax; mov %eax, %fs; mov $0x2b, %eax; mov %eax, %gs; push $0x2b; push $" STR(0x120000) ";"
+	"pushl $99; push $0x23; push $" STR(USER_CODE_) "; lret $4")
+
+/* A return to level 3 drops parameters on both stacks and takes away segments level 3 may not have. */
+static void test_ret_outward(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, PROT0);
+	guest_write(b->guest, USER_CODE, int_done32_code, 2);
+	RUN(b, ret_outward);
+	g_assert_cmpint(vector_of(b), ==, DONE);
+	g_assert_cmphex(frame(b, 1), ==, SEL_USER32 | 3);
+	g_assert_cmphex(frame(b, 3), ==, 0x120004);
+	g_assert_cmphex(b->state.seg[X86_FS].selector, ==, 0);
+	g_assert_cmphex(b->state.seg[X86_DS].selector, ==, 0);
+	g_assert_cmphex(b->state.seg[X86_GS].selector, ==, SEL_USER_DATA | 3);
+}
+
+/* ---- virtual-8086 mode ---- */
+
+SNIPPET(to_v86, 32, "push $0x1111; push $0x2222; push $0x3333; push $0x4444; push $0x1200; push $0x6000; push $0x23202;"
+	"push $0x1100; push $0x10; iret")
+SNIPPET(v86_body, 16, "mov $0x1234, %ax; push %ax; pushf; pop %bx\n\t" INT_DONE HERE)
+
+static void test_v86(void)
+{
+	autoptr(bench) b = bench_new();
+
+	bench_prepare(b, PROT0);
+	guest_write(b->guest, 0x11010, v86_body_code, (size_t)(v86_body_end - v86_body_code));
+	RUN(b, to_v86);
+	g_assert_cmpint(vector_of(b), ==, DONE);
+	g_assert_cmpuint(cpl_of(b), ==, 0);
+	g_assert_cmphex(b->state.gpr[X86_RSP], ==, RING0_STACK - 36);
+	g_assert_cmphex(frame(b, 0), ==, 0x10 + v86_body_here);
+	g_assert_cmphex(frame(b, 1), ==, 0x1100);
+	g_assert_cmphex(frame(b, 2), ==, X86_FLAG_VM | X86_FLAG_IOPL | X86_FLAG_IF | X86_FLAG_FIXED);
+	g_assert_cmphex(frame(b, 3), ==, 0x5ffe);
+	g_assert_cmphex(frame(b, 4), ==, 0x1200);
+	g_assert_cmphex(frame(b, 5), ==, 0x4444);
+	g_assert_cmphex(frame(b, 6), ==, 0x3333);
+	g_assert_cmphex(frame(b, 7), ==, 0x2222);
+	g_assert_cmphex(frame(b, 8), ==, 0x1111);
+	g_assert_cmphex(b->state.seg[X86_DS].selector, ==, 0);
+	g_assert_false(b->state.rflags & X86_FLAG_VM);
+	g_assert_cmphex(b->state.gpr[X86_RBX] & 0xffff, ==, X86_FLAG_IOPL | X86_FLAG_IF | X86_FLAG_FIXED);
+	g_assert_true(memory_read(b->guest->vm.mem, 0x12000 + 0x5ffe, &b->state.gpr[X86_RCX], 2));
+	g_assert_cmphex(b->state.gpr[X86_RCX] & 0xffff, ==, 0x1234);
+}
+
+/* ---- mode switches ---- */
+
+#define ADDR(label) "(" label " - 0b + 0x10000)"
+/* Real -> protected (16, 32 bits) -> PAE -> long -> 64 bits -> compatibility -> protected -> real, leaving a mark in EBP at each station. */
+SNIPPET(tour, 16,
+	"cli; xor %ebp, %ebp; lgdtl %cs:(8f - 0b)\n\t"
+	"mov %cr0, %eax; or $1, %al; mov %eax, %cr0; or $1, %ebp\n\t" /* still on real-mode CS */
+	"ljmpl $0x18, $" ADDR("1f") "\n\t"
+	".code32; 1: mov $0x10, %eax; mov %eax, %ds; mov %eax, %es; mov %eax, %ss; mov $0x20000, %esp; or $2, %ebp\n\t"
+	"mov %cr4, %eax; or $0x20, %eax; mov %eax, %cr4; mov $0x1000, %eax; mov %eax, %cr3\n\t"
+	"mov $0xc0000080, %ecx; rdmsr; or $0x100, %eax; wrmsr\n\t"
+	"mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0\n\t" /* compatibility mode now */
+	"rdmsr; test $0x400, %eax; jz 9f; or $4, %ebp\n\t"
+	"ljmp $0x08, $" ADDR("2f") "\n\t"
+	".code64; 2: mov $0x123456789abcdef0, %rax; shr $60, %rax; cmp $1, %eax; jne 9f; or $8, %ebp\n\t"
+	"push $0x18; push $" ADDR("3f") "; lretq\n\t"
+	".code32; 3: dec %eax; jnz 9f; or $16, %ebp\n\t" /* DEC EAX would be a REX prefix in 64-bit code */
+	"mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0\n\t"
+	"rdmsr; test $0x400, %eax; jnz 9f; or $32, %ebp\n\t"
+	"ljmp $0x40, $" ADDR("4f") " - 0x10000 + 0x10000 - 0x10000\n\t"
+	".code16; 4: jmp 9f; 9: hlt\n\t"
+	".balign 4; 8: .word " STR(0xcf) "; .long 0x7000")
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_set_nonfatal_assertions();
 	g_test_add_func("/cpu/system/cases", test_cases);
 	return g_test_run();
 }

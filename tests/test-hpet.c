@@ -133,7 +133,7 @@ static void test_registers(void)
 		g_assert_cmphex(get(board, T_CONFIG(n)), ==, UINT64_C(0x00f0000000008030));
 		g_assert_cmphex(get(board, T_COMPARE(n)), ==, UINT64_MAX);
 		put(board, T_CONFIG(n), ROUTE(21u));
-		put(board, T_CONFIG(n), UINT64_C(0xffffffff00000000) | ROUTE(3u)); /* no such route: the old one stays */
+		put(board, T_CONFIG(n), ~UINT64_C(0xffffffff) | ROUTE(3u)); /* no such route: the old one stays */
 		g_assert_cmphex(get(board, T_CONFIG(n)), ==, UINT64_C(0x00f0000000008030) | ROUTE(21u));
 		put32(board, T_FSB(n) + 4, 0xfee00000);
 		put32(board, T_FSB(n), 0x41);

@@ -259,7 +259,7 @@ static void test_reset_and_save(void)
 	board_end(&other);
 }
 
-/* Lines are driven from several threads while another one ends interrupts: a level that stays up is always sent again. */
+/* Several threads drive lines while another one ends interrupts: a level that stays up is always sent again. */
 #define N_DRIVERS 3u
 #define N_CHANGES 20000u
 

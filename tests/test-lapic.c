@@ -425,10 +425,11 @@ static void test_x2apic(void)
 		uint32_t reg;
 		uint64_t val;
 	} refused[] = {
-		{ REG_ID, 0 },		 { REG_VERSION, 0 },	  { REG_PPR, 0 },     { REG_LDR, 0 },  { REG_DFR, 0 },
-		{ REG_ICR_HIGH, 0 },	 { REG_EOI, 1 },	  { REG_ESR, 1 },     { 0x100, 0 },    { REG_CURRENT, 0 },
-		{ REG_TPR, 0x100 },	 { REG_SVR, 0x10000 },	  { REG_DIVIDE, 4 },  { 0x3f0, 256 },  { 0x090, 0 },
-		{ REG_ICR, 0x100040 },	 { 0x2f0, 0 },		  { 0x400, 0 },	      { 0xff0, 0 },    { REG_LVT_TIMER, 1 << 19 },
+		{ REG_ID, 0 },		 { REG_VERSION, 0 },	  { REG_PPR, 0 },	      { REG_LDR, 0 },
+		{ REG_DFR, 0 },		 { REG_ICR_HIGH, 0 },	  { REG_EOI, 1 },	      { REG_ESR, 1 },
+		{ 0x100, 0 },		 { REG_CURRENT, 0 },	  { REG_TPR, 0x100 },	      { REG_SVR, 0x10000 },
+		{ REG_DIVIDE, 4 },	 { 0x3f0, 256 },	  { 0x090, 0 },		      { REG_ICR, 0x100040 },
+		{ 0x2f0, 0 },		 { 0x400, 0 },		  { 0xff0, 0 },		      { REG_LVT_TIMER, 1 << 19 },
 		{ REG_TPR, 1ull << 32 }, { REG_EOI, 1ull << 32 }, { 0x000, 0 },
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
@@ -481,7 +482,7 @@ static void test_startup(void)
 	ipi(first, 1, 0x600 | 0x9a);
 	check_receivers(board, "1s9a ");
 
-	/* A start-up message before the INIT does not count; one after it does, even before the processor has looked. */
+	/* A start-up message before the INIT does not count; one after it does, even if nobody has looked yet. */
 	ipi(first, 1, 0x600 | 0x11);
 	ipi(first, 1, 0x4500);
 	g_assert_false(lapic_take_sipi(second, &vector));
@@ -814,14 +815,15 @@ static void test_save(void)
 }
 
 /*
- * Delivery under load. Each sender counts a message up and then sends its vector; each receiver, after it has accepted a vector, notes the count it
- * sees. However messages run together, the last count sent must be seen: a lost edge or wake-up leaves a receiver asleep with a stale count
- * and a sender that waits for it for ever.
+ * Delivery under load. Each sender counts a message up and then sends its vector; each receiver, after it has
+ * accepted a vector, notes the count it sees. However messages run together, the last count sent must be seen: a
+ * lost edge or wake-up leaves a receiver asleep with a stale count and a sender that waits for it for ever.
  */
 #define N_SENDERS 3u
 #define N_RECEIVERS 2u
 #define N_MESSAGES 20000u
-#define ROUND 10u /* every so many messages all senders wait until all have been heard: then nothing heals a lost wake-up */
+/* After so many messages all senders wait until all have been heard: then nothing heals a lost wake-up. */
+#define ROUND 10u
 
 struct receiver {
 	GMutex lock;
@@ -873,11 +875,11 @@ static void *receive(void *opaque)
 		int vector = lapic_accept(receiver->lapic);
 
 		if (vector >= 0) {
-			unsigned from = ((unsigned)vector >> 4) - 4;
+			unsigned from = ((unsigned)vector >> 4) - 4, sent;
 
 			g_assert_cmpuint(from, <, N_SENDERS);
-			__atomic_store_n(&receiver->seen[from], __atomic_load_n(&receiver->sent[from], __ATOMIC_ACQUIRE),
-					 __ATOMIC_RELEASE);
+			sent = __atomic_load_n(&receiver->sent[from], __ATOMIC_ACQUIRE);
+			__atomic_store_n(&receiver->seen[from], sent, __ATOMIC_RELEASE);
 			lapic_mmio_write(receiver->lapic, REG_EOI, 0);
 			continue;
 		}

@@ -187,8 +187,9 @@ static void test_set(void)
 
 static void test_update(void)
 {
-	struct board *board = board_new(WALL, 64 * MIB, 0);
+	struct board *board = board_new(WALL - 36000, 64 * MIB, 0);
 
+	put(board, 0x0a, 0x20);
 	run_ms(board, 1500);
 	g_assert_cmphex(get(board, 0x0c), ==, 0x10); /* flags come without enables */
 	g_assert_cmphex(get(board, 0x0c), ==, 0);
@@ -234,6 +235,7 @@ static void test_alarm(void)
 {
 	struct board *board = board_new(WALL, 64 * MIB, 0);
 
+	put(board, 0x0a, 0x20);
 	set_alarm(board, 0x00, 0x01, 0x30);
 	put(board, 0x0b, B_24H | B_AIE);
 	run_ms(board, 93999);
@@ -288,10 +290,8 @@ static void test_periodic(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
 		put(board, 0x0a, 0x20 | rows[i].rate);
 		put(board, 0x0b, B_24H | B_PIE);
-		get(board, 0x0c);
-		board->edges = 0;
-		/* Half a tick after an expiry, so that nothing falls on a border. */
-		timers_advance(board->timers, NS_PER_SEC / rows[i].hz * 3 / 2 - timers_now(board->timers) % (NS_PER_SEC / 2));
+		/* From half way between two expiries, so that nothing falls on a border. */
+		timers_advance(board->timers, NS_PER_SEC / rows[i].hz / 2);
 		get(board, 0x0c);
 		board->edges = 0;
 		for (unsigned n = 0; n < rows[i].hz * 2; n++) {
@@ -300,7 +300,7 @@ static void test_periodic(void)
 		}
 		g_assert_cmpuint(board->edges, ==, rows[i].hz * 2);
 		put(board, 0x0b, B_24H);
-		run_ms(board, 500 - timers_now(board->timers) / NS_PER_MS % 500);
+		timers_advance(board->timers, NS_PER_SEC - timers_now(board->timers) % NS_PER_SEC);
 	}
 	put(board, 0x0a, 0x20);
 	put(board, 0x0b, B_24H | B_PIE);
@@ -314,6 +314,7 @@ static void test_legacy(void)
 {
 	struct board *board = board_new(WALL, 64 * MIB, 0);
 
+	put(board, 0x0a, 0x20);
 	put(board, 0x0b, B_24H | B_UIE);
 	run_ms(board, 1000);
 	g_assert_true(board->line);

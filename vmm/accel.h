@@ -71,7 +71,7 @@ struct accel_class {
 	/* An eventfd that is signalled instead of a bus write of size len (value ignored). false: the bus handler will do it. May be NULL. */
 	bool (*ioeventfd)(struct accel *accel, uint64_t mmio_addr, unsigned len, int fd, bool add);
 
-	/* Guest time stopped and started with the VM: keep TSC and PV clock from jumping. */
+	/* Guest time stopped and started with the VM: keep TSC and PV clock from jumping. It stands until the first resume. Idempotent. */
 	void (*pause)(struct accel *accel);
 	void (*resume)(struct accel *accel);
 

@@ -19,7 +19,7 @@
  * Signals arrive through a descriptor, on the loop: SIGTSTP finds a VM that can be paused properly before the process stops, and time
  * in the guest stands still until SIGCONT.
  */
-static const int ending[] = { SIGHUP, SIGINT, SIGTERM };
+static const int taken[] = { SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT };
 
 struct session {
 	sigset_t old_mask;
@@ -72,15 +72,23 @@ static gboolean signal_ready(gint fd, GIOCondition condition, gpointer data)
 	return G_SOURCE_CONTINUE;
 }
 
+/* What our parent has told us to ignore (nohup, a shell's background job) stays ignored. */
+static bool is_ignored(int sig)
+{
+	struct sigaction action;
+
+	return !sigaction(sig, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
 static bool take_signals(struct session *session, GError **err)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGTSTP);
-	sigaddset(&set, SIGCONT);
-	for (size_t i = 0; i < G_N_ELEMENTS(ending); i++)
-		sigaddset(&set, ending[i]);
+	for (size_t i = 0; i < G_N_ELEMENTS(taken); i++) {
+		if (!is_ignored(taken[i]))
+			sigaddset(&set, taken[i]);
+	}
 	if (pthread_sigmask(SIG_BLOCK, &set, &session->old_mask))
 		return fail_errno(err, "cannot block signals");
 	session->masked = true;

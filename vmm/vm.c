@@ -317,6 +317,7 @@ bool vm_start(struct vm *vm, bool paused, GError **err)
 		vm->accel_class->pause(vm->accel);
 		return vm_set_state(vm, VM_PAUSED);
 	}
+	vm->accel_class->resume(vm->accel);
 	timers_resume(vm->timers);
 	vm_set_state(vm, VM_RUNNING);
 	vm_threads_release(vm);

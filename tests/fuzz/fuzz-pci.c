@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "tests/fuzz/fuzz-board.h"
+#include "tests/virtio-driver.h"
 #include "vmm/virtio/devices.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -22,8 +22,8 @@ static struct pci_device *pci_at(struct board *board, unsigned i)
 static void operate(struct board *board, const uint8_t *op)
 {
 	unsigned width = 1u << (op[1] & 3);
-	uint16_t where = fuzz_u16(op + 2);
-	uint64_t val = fuzz_u32(op + 4);
+	uint16_t where = pci_get16(op + 2);
+	uint64_t val = pci_get32(op + 4);
 
 	switch (op[0] % N_KINDS) {
 	case ECAM_READ:

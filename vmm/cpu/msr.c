@@ -85,7 +85,7 @@ static void write_system_time(struct soft_cpu *cpu)
 	t.tsc_timestamp = cpu->accel->clock_tsc + cpu->tsc_offset;
 	t.system_time = cpu->accel->clock_ns;
 	clock_scale(cpu->accel->tsc_khz, &t.tsc_to_system_mul, &t.tsc_shift);
-	t.flags = cpu->tsc_offset == 0;
+	t.flags = cpu->tsc_offset == cpu->accel->cpus[0]->tsc_offset;
 	if (!memory_store32(cpu->vm->mem, gpa, version | 1))
 		return;
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -534,6 +534,7 @@ static op_fn decode_segments(struct decoder *d, struct insn *in)
 static op_fn flags_op(struct decoder *d, struct insn *in, op_fn general, op_fn fast)
 {
 	in->aux = d->zi.operand_width / 8;
+	in->seg = X86_SS;
 	return d->mode == MODE_64 && in->aux == 8 ? fast : general;
 }
 

@@ -54,6 +54,8 @@ static void soft_pause(struct accel *base)
 {
 	struct soft_accel *accel = (struct soft_accel *)base;
 
+	if (accel->paused)
+		return;
 	accel->paused_tsc = __rdtsc() - accel->tsc_base;
 	__atomic_store_n(&accel->paused, true, __ATOMIC_SEQ_CST);
 }
@@ -62,6 +64,8 @@ static void soft_resume(struct accel *base)
 {
 	struct soft_accel *accel = (struct soft_accel *)base;
 
+	if (!accel->paused)
+		return;
 	__atomic_store_n(&accel->tsc_base, __rdtsc() - accel->paused_tsc, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&accel->paused, false, __ATOMIC_SEQ_CST);
 }
@@ -572,7 +576,8 @@ static struct accel *soft_create(struct vm *vm, const char *options, GError **er
 	accel->cpus = g_new0(struct soft_cpu *, vm->n_vcpus);
 	g_mutex_init(&accel->split_lock);
 	accel->tsc_khz = host_tsc_khz();
-	accel->tsc_base = __rdtsc();
+	/* Time stands still until the VM starts: all vCPUs get their TSC at the same moment. */
+	accel->paused = true;
 	cpu_features_soft(&offer);
 	accel->cpuid = cpuid_table_new(vm->cpu_model, &offer, vm->n_vcpus, accel->tsc_khz, err);
 	if (!accel->cpuid || !parse_options(accel, options, err))

@@ -3,13 +3,14 @@
 /*
  * High precision event timers: IA-PC HPET specification 1.0a.
  *
- * The main counter is virtual time in units of 10 ns plus `offset` while it runs, and `counter` while it is halted. A comparator
- * matches at one value of the counter; rearm() turns that into a host deadline, kept in `due` (in units of 10 ns of
- * virtual time), and is called whenever counter, comparator or configuration change. A deadline that has passed while
- * its callback is still on the way is settled before registers change, so no match is lost.
+ * The main counter is virtual time in units of 10 ns plus `offset` while it runs, and `counter` while it is
+ * halted. A comparator matches at one value of the counter; rearm() turns that into a host deadline, kept in `due`
+ * (in units of 10 ns of virtual time), and is called whenever counter, comparator or configuration change. A
+ * deadline that has passed while its callback is still on the way is settled before registers change, so no match
+ * is lost.
  *
- * A periodic comparator adds the last value written to it at each match, so it never drifts; matches that have been
- * missed, or that come faster than MIN_GAP, are one.
+ * A periodic comparator adds the last value written to it at each match, so it never drifts; matches that have
+ * been missed, or that come faster than MIN_GAP, are one.
  *
  * Lock order: the legacy call-back takes the locks of PIT and RTC while ours is held; they never call here.
  */
@@ -159,13 +160,19 @@ static void interrupt(struct comparator *c)
 	}
 }
 
-/* A periodic comparator that lies behind `from` is brought up to it or past it, by whole periods. */
+/* The smallest multiple of the period that is not less than distance. */
+static uint64_t periods(const struct comparator *c, uint64_t distance)
+{
+	return (distance / c->period + (distance % c->period != 0)) * c->period;
+}
+
+/* A periodic comparator that lies behind `from` is brought up to it or past it. */
 static void catch_up(struct comparator *c, uint64_t from)
 {
 	uint64_t mask = width_mask(c), behind = (from - c->value) & mask;
 
 	if (is_periodic(c) && behind <= mask / 2)
-		c->value = (c->value + (behind / c->period + (behind % c->period != 0)) * c->period) & mask;
+		c->value = (c->value + periods(c, behind)) & mask;
 }
 
 /* Waits for the first match at counter value `from` or later. */
@@ -184,11 +191,18 @@ static void rearm(struct comparator *c, uint64_t from)
 	}
 }
 
+/*
+ * How late we are is told by `due`: after a process that was stopped for half a minute goes on, the value of a 32-bit
+ * comparator alone no longer tells past from future.
+ */
 static void match(struct comparator *c)
 {
-	uint64_t gap = is_periodic(c) && c->period < MIN_GAP ? MIN_GAP : 1;
+	uint64_t now = ticks_now(c->hpet), gap = is_periodic(c) && c->period < MIN_GAP ? MIN_GAP : 1;
+	uint64_t behind = now - c->due + gap;
 
-	rearm(c, counter_now(c->hpet) + gap);
+	if (is_periodic(c))
+		c->value = (c->value + periods(c, behind)) & width_mask(c);
+	rearm(c, now + c->hpet->offset + gap);
 	interrupt(c);
 }
 
@@ -243,7 +257,10 @@ static void set_counter(struct hpet *hpet, uint64_t val)
 	rearm_all(hpet);
 }
 
-/* A route the timer cannot take is not accepted: section 2.3.8, Tn_INT_ROUTE_CNF. */
+/*
+ * A route the timer cannot take is not accepted: section 2.3.8, Tn_INT_ROUTE_CNF. A match at this very moment has
+ * been settled before and is not repeated.
+ */
 static void set_timer_config(struct comparator *c, uint64_t val)
 {
 	unsigned pin = (val & T_ROUTE_MASK) >> T_ROUTE_SHIFT;
@@ -256,11 +273,11 @@ static void set_timer_config(struct comparator *c, uint64_t val)
 	c->period &= width_mask(c);
 	if (!(val & T_LEVEL))
 		c->hpet->status &= ~(UINT64_C(1) << index_of(c));
-	rearm(c, counter_now(c->hpet));
+	rearm(c, counter_now(c->hpet) + 1);
 	update_line(c);
 }
 
-/* In periodic mode a write gives the period; the comparator itself is reached once after Tn_VAL_SET_CNF has been set. */
+/* In periodic mode a write gives the period; the comparator is reached too, once, after Tn_VAL_SET_CNF has been set. */
 static void set_comparator(struct comparator *c, uint64_t val, uint64_t mask)
 {
 	mask &= width_mask(c);
@@ -459,8 +476,8 @@ static const struct device_class hpet_class = {
 };
 
 struct hpet *hpet_new(struct vm *vm, struct bus *mmio, struct timers *timers, const struct irq irqs[24],
-		      void (*send)(void *opaque, const struct msi_message *msg), void (*on_legacy)(void *opaque, bool on),
-		      void *opaque)
+		      void (*send)(void *opaque, const struct msi_message *msg),
+		      void (*on_legacy)(void *opaque, bool on), void *opaque)
 {
 	struct hpet *hpet = g_new0(struct hpet, 1);
 

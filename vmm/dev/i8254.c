@@ -3,11 +3,11 @@
 /*
  * 8254 programmable interval timer (Intel 8254 datasheet) and port 0x61, which gates and shows its channel 2.
  *
- * All counting is arithmetic on one tick number: virtual time times 1193182 Hz. A channel remembers the tick at which its
- * present count was loaded; what the counter and the output show follows from that, so nothing drifts and nobody has to
- * run while nobody looks. Only channel 0 has a host timer, set to the next rising edge of its output: that edge is the
- * interrupt. A count written to a running periodic channel waits in `next_count` until the period ends; channel_sync()
- * catches up with that and comes first in every access.
+ * All counting is arithmetic on one tick number: virtual time times 1193182 Hz. A channel remembers the tick at
+ * which its present count was loaded; what the counter and the output show follows from that, so nothing drifts
+ * and nobody has to run while nobody looks. Only channel 0 has a host timer, set to the next rising edge of its
+ * output: that edge is the interrupt. A count written to a running periodic channel waits in `next_count` until
+ * the period ends; channel_sync() catches up with that and comes first in every access.
  */
 #include "core/base/error.h"
 #include "vmm/bus.h"
@@ -210,7 +210,7 @@ static void channel0_changed(struct i8254 *pit)
 	arm(pit, now);
 }
 
-/* The output's low phase before the edge is shown as a moment: only the edge means anything to an interrupt controller. */
+/* The output's low phase before the edge is shown as a moment: only the edge means anything to the receiver. */
 static void on_edge(void *opaque)
 {
 	struct i8254 *pit = opaque;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The PC's two 8259A interrupt controllers (Intel 8259A datasheet) with the edge/level control registers of the ICH (ICH9
- * datasheet section 13.4). The second one hangs on pin 2 of the first.
+ * The PC's two 8259A interrupt controllers (Intel 8259A datasheet) with the edge/level control registers of the
+ * ICH (ICH9 datasheet section 13.4). The second one hangs on pin 2 of the first.
  *
- * `lines` is what the devices drive. In level mode a request follows its line; in edge mode it is latched by a rising
- * edge and taken away by the acknowledge cycle: a line that falls again before it keeps the request, so that a pulse is
- * not lost. settle() recomputes the cascade and the output after every change and is the only place that drives the
- * output.
+ * `lines` is what the devices drive. In level mode a request follows its line; in edge mode it is latched by a
+ * rising edge and taken away by the acknowledge cycle: a line that falls again before it keeps the request, so
+ * that a pulse is not lost. settle() recomputes the cascade and the output after every change and is the only
+ * place that drives the output.
  *
  * All registers are guarded by the device lock; the output is driven with it held (lock order: vmm/vm.h).
  */
@@ -321,7 +321,7 @@ static uint64_t elcr_read(void *opaque, uint64_t off, G_GNUC_UNUSED unsigned siz
 	return chip_at(opaque, (unsigned)off)->elcr;
 }
 
-/* A pin that becomes level-triggered shows its line from now on; one that becomes edge-triggered waits for the next edge. */
+/* A pin that becomes level-triggered shows its line from now on, one that becomes edge-triggered waits for an edge. */
 static void elcr_write(void *opaque, uint64_t off, uint64_t val, G_GNUC_UNUSED unsigned size)
 {
 	struct chip *chip = chip_at(opaque, (unsigned)off);

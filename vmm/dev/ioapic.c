@@ -3,10 +3,11 @@
 /*
  * I/O APIC: Intel 82093AA datasheet, with the EOI register of version 0x20 (ICH9 datasheet section 13.5).
  *
- * `lines` holds what the devices drive, logically: true is asserted, whatever polarity the guest programs, because the
- * board's lines are logical too. An edge sends a message at once, or is lost when the pin is masked. A level sends one
- * when line, mask and remote IRR allow, sets remote IRR, and may do so again once an EOI for the pin's vector has
- * cleared it. service_level() is the only place that decides this; everything that changes one of the three calls it.
+ * `lines` holds what the devices drive, logically: true is asserted, whatever polarity the guest programs, because
+ * the board's lines are logical too. An edge sends a message at once, or is lost when the pin is masked. A level
+ * sends one when line, mask and remote IRR allow, sets remote IRR, and may do so again once an EOI for the pin's
+ * vector has cleared it. service_level() is the only place that decides this; everything that changes one of the
+ * three calls it.
  *
  * All registers are guarded by the device lock; messages are sent with it held (lock order: vmm/vm.h).
  */
@@ -156,12 +157,13 @@ static uint32_t read_register(const struct ioapic *ioapic)
 static void write_register(struct ioapic *ioapic, uint32_t val)
 {
 	unsigned index = ioapic->select - REG_TABLE, shift = index % 2 * 32;
+	uint64_t other_half = UINT64_C(0xffffffff) << (32 - shift);
 
 	if (ioapic->select == REG_ID)
 		ioapic->id = val & ID_MASK;
 	if (ioapic->select < REG_TABLE || index >= 2 * N_PINS)
 		return;
-	write_entry(ioapic, index / 2, (ioapic->table[index / 2] & UINT64_C(0xffffffff) << (32 - shift)) | (uint64_t)val << shift);
+	write_entry(ioapic, index / 2, (ioapic->table[index / 2] & other_half) | (uint64_t)val << shift);
 }
 
 static uint64_t ioapic_read(void *opaque, uint64_t off, G_GNUC_UNUSED unsigned size)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * The bus between local APICs: decides who a message is for. SDM volume 3 sections 10.6 (xAPIC destinations), 10.11
- * (MSI) and 10.12.10 (x2APIC).
+ * The bus between local APICs: decides who a message is for. SDM volume 3 sections 10.6 (xAPIC destinations),
+ * 10.11 (MSI) and 10.12.10 (x2APIC).
  *
  * APIC IDs are fixed and index the table, so a physical destination costs one look-up; every other kind walks the
- * lapics in ID order and reads their mode and logical ID without a lock. A guest that changes a logical ID while messages
- * fly gets either the old or the new answer.
+ * lapics in ID order and reads their mode and logical ID without a lock. A guest that changes a logical ID while
+ * messages fly gets either the old or the new answer.
  */
 #include "vmm/dev/lapic-internal.h"
 
@@ -18,7 +18,7 @@
 #define MSI_LEVEL_TRIGGER 0x8000u
 #define MSI_ASSERT 0x4000u
 
-/* Logical match in xAPIC mode: an 8-bit mask (flat), or a 4-bit cluster number and a 4-bit mask (DFR bits 31:28 are 0). */
+/* xAPIC mode: an 8-bit mask (flat), or a 4-bit cluster number and a 4-bit mask (DFR bits 31:28 are 0). */
 static bool xapic_logical_match(const struct lapic *lapic, uint32_t dest)
 {
 	uint32_t logical = __atomic_load_n(&lapic->ldr, __ATOMIC_RELAXED) >> 24;

@@ -9,10 +9,10 @@
 /*
  * What lapic.c (one local APIC) and lapic-bus.c (who a message is for) share.
  *
- * Locking: a lapic's registers are written with its lock held. Those that only its own vCPU writes may be read without
- * it on that vCPU's thread. The three that decide whether a message is for this lapic (base, ldr, dfr) and the
- * attention flag are read without the lock by other threads, so they are stored and loaded atomically. No thread ever
- * holds two lapic locks.
+ * Locking: a lapic's registers are written with its lock held. Those that only its own vCPU writes may be read
+ * without it on that vCPU's thread. The three that decide whether a message is for this lapic (base, ldr, dfr) and
+ * the attention flag are read without the lock by other threads, so they are stored and loaded atomically. No
+ * thread ever holds two lapic locks.
  */
 enum lapic_mode { LAPIC_OFF, LAPIC_XAPIC, LAPIC_X2APIC };
 
@@ -27,7 +27,15 @@ enum lapic_delivery {
 	LAPIC_EXTINT = 7,
 };
 
-enum lapic_lvt { LAPIC_LVT_TIMER, LAPIC_LVT_THERMAL, LAPIC_LVT_PERF, LAPIC_LVT_LINT0, LAPIC_LVT_LINT1, LAPIC_LVT_ERROR, LAPIC_N_LVTS };
+enum lapic_lvt {
+	LAPIC_LVT_TIMER,
+	LAPIC_LVT_THERMAL,
+	LAPIC_LVT_PERF,
+	LAPIC_LVT_LINT0,
+	LAPIC_LVT_LINT1,
+	LAPIC_LVT_ERROR,
+	LAPIC_N_LVTS
+};
 
 #define LAPIC_BASE_BSP 0x100u
 #define LAPIC_BASE_X2APIC 0x400u
@@ -66,7 +74,7 @@ struct lapic {
 	uint32_t lvt[LAPIC_N_LVTS];
 	uint32_t irr[8], isr[8], tmr[8];
 
-	/* Timer: while armed it expires at deadline on the virtual clock; period is initial count times divider, in ns. */
+	/* Timer: see lapic-timer.c. period is initial count times divider, in ns. */
 	uint32_t initial_count, divide;
 	uint64_t deadline, period;
 	uint64_t tsc_deadline; /* 0: not armed */
@@ -117,7 +125,7 @@ unsigned lapic_arbitration_priority(struct lapic *lapic);
 
 /* From here on: lock held. */
 
-/* Recomputes the attention flag. posted: something new arrived, so the vCPU must look again even if it had been told. */
+/* Recomputes the attention flag. posted: something new arrived, so the vCPU must look again in any case. */
 void lapic_evaluate(struct lapic *lapic, bool posted);
 void lapic_deliver_locked(struct lapic *lapic, enum lapic_delivery mode, uint8_t vector, bool level);
 void lapic_raise_error(struct lapic *lapic, uint32_t error);

@@ -2,11 +2,11 @@
 
 /*
  * The local APIC's registers as software sees them: the MMIO page of xAPIC mode, the MSRs of x2APIC mode, CR8,
- * IA32_APIC_BASE, and the image in a saved state. One table says which registers exist in which mode; one pair of functions
- * does the work for both. A register's number is its MMIO offset / 16, which is its MSR minus 0x800.
+ * IA32_APIC_BASE, and the image in a saved state. One table says which registers exist in which mode; one pair of
+ * functions does the work for both. A register's number is its MMIO offset / 16, which is its MSR minus 0x800.
  *
- * Three writes act on other devices (EOI and the two halves of ICR as one command): those take and release the lock
- * themselves and call out without it.
+ * Three writes act on other devices (EOI and the two halves of ICR as one command): those take and release the
+ * lock themselves and call out without it.
  */
 #include <string.h>
 
@@ -333,7 +333,9 @@ static bool write_base(struct lapic *lapic, uint64_t val)
 {
 	enum lapic_mode from = lapic_mode(lapic), to = lapic_mode_of(val);
 
-	if (!base_valid(val) || (from == LAPIC_OFF && to == LAPIC_X2APIC) || (from == LAPIC_X2APIC && to == LAPIC_XAPIC))
+	if (!base_valid(val))
+		return false;
+	if ((from == LAPIC_OFF && to == LAPIC_X2APIC) || (from == LAPIC_X2APIC && to == LAPIC_XAPIC))
 		return false;
 	g_mutex_lock(&lapic->lock);
 	__atomic_store_n(&lapic->base, val, __ATOMIC_RELAXED);
@@ -479,8 +481,8 @@ bool lapic_load(struct lapic *lapic, const uint8_t image[1024], uint64_t apic_ba
 	lapic_timer_reset(lapic);
 	load_registers(lapic, image);
 	load_interrupts(lapic, image);
-	lapic_timer_load(lapic, image_get(image, REG_INITIAL), image_get(image, REG_CURRENT), image_get(image, REG_DIVIDE),
-			 tsc_deadline);
+	lapic_timer_load(lapic, image_get(image, REG_INITIAL), image_get(image, REG_CURRENT),
+			 image_get(image, REG_DIVIDE), tsc_deadline);
 	lapic_evaluate(lapic, true);
 	g_mutex_unlock(&lapic->lock);
 	return true;

@@ -3,10 +3,10 @@
 /*
  * The local APIC's timer: SDM volume 3 section 10.5.4.
  *
- * It is arithmetic on the virtual clock; the struct timer only calls when an expiry is due. While period is not 0 the
- * counter runs and reaches 0 at deadline; while tsc_deadline is not 0 that mode is armed; never both. Every access to a
- * timer register settles an expiry whose callback has not come yet, so a late callback can neither be seen by the guest
- * nor lose an interrupt.
+ * It is arithmetic on the virtual clock; the struct timer only calls when an expiry is due. While period is not 0
+ * the counter runs and reaches 0 at deadline; while tsc_deadline is not 0 that mode is armed; never both. Every
+ * access to a timer register settles an expiry whose callback has not come yet, so a late callback can neither be
+ * seen by the guest nor lose an interrupt.
  */
 #include "vmm/dev/lapic-internal.h"
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * One local APIC: what is requested, what is in service, and what the processor may take next. SDM volume 3 chapter 10
- * (sections are cited where a rule comes from one). Registers as the guest sees them: lapic-regs.c.
+ * One local APIC: what is requested, what is in service, and what the processor may take next. SDM volume 3
+ * chapter 10 (sections are cited where a rule comes from one). Registers as the guest sees them: lapic-regs.c.
  *
- * An interrupt is a bit that moves IRR -> ISR -> gone; TMR remembers whether its end must be reported to the I/O APIC.
- * Whatever may change what the processor could take ends in lapic_evaluate(), which recomputes the attention flag under
- * the lock and wakes the vCPU. So the flag is never false while something is deliverable, and a vCPU that reads it after
- * wake() misses nothing.
+ * An interrupt is a bit that moves IRR -> ISR -> gone; TMR remembers whether its end must be reported to the I/O
+ * APIC. Whatever may change what the processor could take ends in lapic_evaluate(), which recomputes the attention
+ * flag under the lock and wakes the vCPU. So the flag is never false while something is deliverable, and a vCPU
+ * that reads it after wake() misses nothing.
  */
 #include <string.h>
 
@@ -258,9 +258,9 @@ void lapic_reset_registers(struct lapic *lapic)
 }
 
 /*
- * Section 10.4.7.1. At power-on the boot processor's LINT0 is left open for the PIC, as firmware leaves it (virtual wire
- * mode): a directly booted kernel that knows no APIC then gets its interrupts. An INIT keeps what was latched after it,
- * for the start-up message may already have come.
+ * Section 10.4.7.1. At power-on the boot processor's LINT0 is left open for the PIC, as firmware leaves it
+ * (virtual wire mode): a directly booted kernel that knows no APIC then gets its interrupts. An INIT keeps what
+ * was latched after it, for the start-up message may already have come.
  */
 void lapic_reset(struct lapic *lapic, bool bsp, bool init)
 {

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 
 /*
- * MC146818 real-time clock and CMOS RAM (Motorola MC146818A datasheet; extended bank as in the ICH9 datasheet, section
- * 13.6).
+ * MC146818 real-time clock and CMOS RAM (Motorola MC146818A datasheet; extended bank as in the ICH9 datasheet,
+ * section 13.6).
  *
- * Time is a number of 32768 Hz crystal ticks since 1970: virtual time plus `base`, which a write to the clock shifts. While the
- * clock runs the time registers are computed when they are read; while it is held (SET bit, or divider in reset) they
- * are bytes in `cmos` that the guest may write, and become the time when it is let go.
+ * Time is a number of 32768 Hz crystal ticks since 1970: virtual time plus `base`, which a write to the clock
+ * shifts. While the clock runs the time registers are computed when they are read; while it is held (SET bit, or
+ * divider in reset) they are bytes in `cmos` that the guest may write, and become the time when it is let go.
  *
- * Nothing ticks while nobody waits: rtc_sync() raises the flags of what has happened since `last`, and the host timer is set
- * only for the next event whose interrupt is enabled. Once the interrupt line is up there is nothing to wait for until
- * the guest reads register C.
+ * Nothing ticks while nobody waits: rtc_sync() raises the flags of what has happened since `last`, and the host
+ * timer is set only for the next event whose interrupt is enabled. Once the interrupt line is up there is nothing
+ * to wait for until the guest reads register C.
  */
 #include <string.h>
 #include <time.h>
@@ -96,7 +96,9 @@ static int64_t rtc_ticks(const struct rtc *rtc)
 /* The virtual time at which the clock reaches tick, which is not before virtual time 0. */
 static uint64_t tick_to_ns(const struct rtc *rtc, int64_t tick)
 {
-	return (uint64_t)(((unsigned __int128)((uint64_t)tick - rtc->base) * NS_PER_SEC + TICKS_PER_SEC - 1) / TICKS_PER_SEC);
+	unsigned __int128 ticks = (uint64_t)tick - rtc->base;
+
+	return (uint64_t)((ticks * NS_PER_SEC + TICKS_PER_SEC - 1) / TICKS_PER_SEC);
 }
 
 static bool divider_reset(const struct rtc *rtc)
