@@ -23,6 +23,8 @@
 #define SAY(character) "movb $'" character "', %al\n outb %al, $0xe0\n"
 #define CALL_HOST(number) "movb $" #number ", %al\n outb %al, $0xe1\n"
 #define DONE "outl %eax, $0xe4\n 99: hlt\n jmp 99b\n"
+/* Interrupts are off from the look at the counter to the HLT, so none is slept over. */
+#define SLEEP_UNTIL(count) "88: cli\n cmpl $" #count ", %r12d\n jae 89f\n sti\n hlt\n jmp 88b\n 89: sti\n"
 #define LAPIC_EOI "movl $0, 0xb0(%rbx)\n" /* rbx: 0xfee00000 */
 
 static inline void guest_load(struct guest *guest, const uint8_t *start, const uint8_t *end)
@@ -436,10 +438,7 @@ STUB(apic_timer, "movl $0xfee00000, %ebx\n"
      "movl $0x51, 0x320(%rbx)\n"
      "xorl %r12d, %r12d\n"
      "movl $100000, 0x380(%rbx)\n"
-     "sti\n"
-     "1: hlt\n"
-     "cmpl $1, %r12d\n"
-     "jb 1b\n"
+     SLEEP_UNTIL(1)
      "movl $0x40051, 0x320(%rbx)\n"
      "mfence\n"
      "rdtsc\n"
@@ -451,9 +450,7 @@ STUB(apic_timer, "movl $0xfee00000, %ebx\n"
      "shrq $32, %rdx\n"
      "movl $0x6e0, %ecx\n"
      "wrmsr\n"
-     "2: hlt\n"
-     "cmpl $2, %r12d\n"
-     "jb 2b\n"
+     SLEEP_UNTIL(2)
      "rdtsc\n"
      "shlq $32, %rdx\n"
      "orq %rdx, %rax\n"
@@ -497,9 +494,7 @@ STUB(pic, "movl $0xfee00000, %ebx\n"
      "movb $0xff, %al\n outb %al, $0xa1\n"
      "xorl %r12d, %r12d\n"
      "cli\n" CALL_HOST(1) SAY("a") "inb $0xe8, %al\n" SAY("b")
-     "sti\n nop\n"
-     "1: hlt\n cmpl $1, %r12d\n jb 1b\n" CALL_HOST(2)
-     "2: hlt\n cmpl $2, %r12d\n jb 2b\n" CALL_HOST(3)
+     SLEEP_UNTIL(1) CALL_HOST(2) SLEEP_UNTIL(2) CALL_HOST(3)
      "3: cmpl $4, %r12d\n jb 3b\n"
      "movl %r12d, %eax\n" DONE
      ".globl stub_pic_handler\n"
@@ -542,7 +537,7 @@ static inline void stub_test_pic(gconstpointer class)
 	g_assert_cmpstr(guest->said->str, ==, "abiiii");
 }
 
-/* --- level-triggered, through the I/O APIC: the second interrupt comes only if the first one's EOI reached it --- */
+/* --- level-triggered, through the I/O APIC: the second interrupt comes only if the first one's EOI reached it, and so ends remote IRR --- */
 
 STUB(ioapic, "movl $0xfee00000, %ebx\n"
      "movl $0x1ff, 0xf0(%rbx)\n"
@@ -550,8 +545,8 @@ STUB(ioapic, "movl $0xfee00000, %ebx\n"
      "movl $0x24, (%rsi)\n movl $0x8051, 0x10(%rsi)\n" /* pin 10: level, active high, vector 0x51 */
      "movl $0x25, (%rsi)\n movl $0, 0x10(%rsi)\n"
      "xorl %r12d, %r12d\n" CALL_HOST(1)
-     "1: cli\n cmpl $3, %r12d\n je 2f\n sti\n hlt\n jmp 1b\n"
-     "2: movl $0x24, (%rsi)\n movl 0x10(%rsi), %eax\n" DONE
+     SLEEP_UNTIL(3)
+     "movl $0x24, (%rsi)\n 3: movl 0x10(%rsi), %eax\n testl $0x4000, %eax\n jnz 3b\n" DONE
      ".globl stub_ioapic_handler\n"
      ".hidden stub_ioapic_handler\n"
      "stub_ioapic_handler:\n"
@@ -572,8 +567,10 @@ static inline void stub_test_ioapic(gconstpointer class)
 	guest_set_gate(guest, MSI_VECTOR, ADDRESS(ioapic, ioapic_handler));
 	guest->on_call = on_call_ioapic;
 	guest_start_long(guest);
-	assert_done(guest, guest_run(guest), 0x8051); /* remote IRR clear again */
-	g_assert_cmpstr(guest->said->str, ==, "iii");
+	assert_done(guest, guest_run(guest), 0x8051);
+	/* A KVM that interprets may report the end of an interrupt at its beginning, so one more may have been on its way. */
+	g_assert_true(g_str_has_prefix(guest->said->str, "iii"));
+	g_assert_cmpuint(guest->said->len, <=, 4);
 }
 
 /* --- two processors --- */
@@ -823,20 +820,14 @@ static inline void stub_test_bad_state(gconstpointer class)
 	g_assert_nonnull(strstr(err->message, "vCPU 0"));
 }
 
-/* A sum over general and vector registers, with a break in every round: the guest goes on in another VM with the same memory. */
+/* A sum, with a break in every round: the guest goes on in another VM with the same memory. A vector register travels along. */
 STUB(travel, "xorl %r12d, %r12d\n"
-     "xorl %eax, %eax\n"
-     "pxor %xmm0, %xmm0\n"
-     "movl $3, %ecx\n"
-     "movd %ecx, %xmm1\n"
      "1: addl $7, %r12d\n"
-     "paddd %xmm1, %xmm0\n"
      "addl %r12d, 0x30000\n" CALL_HOST(1)
      "cmpl $70, %r12d\n"
      "jb 1b\n"
-     "movd %xmm0, %eax\n"
-     "shll $16, %eax\n"
-     "addl 0x30000, %eax\n" DONE);
+     "movdqu %xmm3, 0x30010\n"
+     "movl 0x30000, %eax\n" DONE);
 
 static inline void on_call_break(struct guest *guest, uint8_t val)
 {
@@ -862,19 +853,25 @@ static inline struct guest *travel(struct guest *from)
 
 static inline void stub_test_travel(gconstpointer class)
 {
-	enum vcpu_exit why;
+	struct x86_cpu_state state;
 
 	GUEST_OR_SKIP(guest, class, 1);
 	LOAD(guest, travel);
 	guest->on_call = on_call_break;
-	guest_start_long(guest);
+	guest_state_long(&state);
+	memset(state.fx.xmm[3], 0x5a, 16);
+	guest_set_state(guest, 0, &state);
 	for (unsigned i = 0; i < 10; i++) {
-		why = guest_run(guest);
+		enum vcpu_exit why = guest_run(guest);
+
+		g_assert_no_error(guest->vcpus[0].error);
 		g_assert_cmpint(why, ==, VCPU_EXIT_KICKED);
 		g_assert_false(guest->done);
 		guest = travel(guest);
 	}
-	assert_done(guest, guest_run(guest), (30u << 16) + 7 * 55);
+	assert_done(guest, guest_run(guest), 7 * 55);
+	g_assert_cmphex(guest_read64(guest, GUEST_RESULT + 0x10), ==, UINT64_C(0x5a5a5a5a5a5a5a5a));
+	g_assert_cmphex(guest_read64(guest, GUEST_RESULT + 0x18), ==, UINT64_C(0x5a5a5a5a5a5a5a5a));
 }
 
 /* --- eventfd in place of a register write --- */
@@ -988,6 +985,10 @@ static inline void stub_test_pause(gconstpointer class)
 	g_assert_cmpint(guest_run(guest), ==, VCPU_EXIT_KICKED);
 	g_assert_true(guest->done);
 	host_passed = __rdtsc() - start;
+	if (class == &accel_kvm_class && guest_read64(guest, GUEST_RESULT) >= start) {
+		g_test_skip("this KVM gives guests the host's TSC as it is");
+		return;
+	}
 	guest_passed = guest_read64(guest, GUEST_RESULT + 8) - guest_read64(guest, GUEST_RESULT);
 	g_assert_cmpuint(guest_passed, >, 0);
 	g_assert_cmpuint(guest_passed, <=, host_passed - pause_tsc);

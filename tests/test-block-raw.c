@@ -96,14 +96,14 @@ static void test_locks(struct fixture *f, const void *data)
 {
 	(void)data;
 	{
-		autoptr(block_node) writer = open_ok(f->path, false);
+		autoptr(block_node) writer G_GNUC_UNUSED = open_ok(f->path, false);
 
 		refused(f->path, false, LODGE_ERROR_STATE, "already in use");
 		refused(f->path, true, LODGE_ERROR_STATE, "already in use for writing");
 	}
 	{
-		autoptr(block_node) a = open_ok(f->path, true);
-		autoptr(block_node) b = open_ok(f->path, true);
+		autoptr(block_node) a G_GNUC_UNUSED = open_ok(f->path, true);
+		autoptr(block_node) b G_GNUC_UNUSED = open_ok(f->path, true);
 
 		refused(f->path, false, LODGE_ERROR_STATE, "already in use");
 	}

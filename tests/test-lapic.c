@@ -41,6 +41,7 @@ struct cpu {
 	struct timers *timers;
 	struct lapic *lapic;
 	int wakes;
+	uint64_t tsc_offset;
 };
 
 struct board {
@@ -59,12 +60,14 @@ static void wake(void *opaque)
 
 static uint64_t tsc(void *opaque)
 {
-	return timers_now(((struct cpu *)opaque)->timers) * 2;
+	struct cpu *cpu = opaque;
+
+	return timers_now(cpu->timers) * 2 + cpu->tsc_offset;
 }
 
-static uint64_t tsc_to_ns(G_GNUC_UNUSED void *opaque, uint64_t val)
+static uint64_t tsc_to_ns(void *opaque, uint64_t val)
 {
-	return (val + 1) / 2;
+	return (val - ((struct cpu *)opaque)->tsc_offset + 1) / 2;
 }
 
 static const struct lapic_ops ops = { .wake = wake, .tsc = tsc, .tsc_to_ns = tsc_to_ns };
@@ -429,8 +432,8 @@ static void test_x2apic(void)
 		{ REG_DFR, 0 },		 { REG_ICR_HIGH, 0 },	  { REG_EOI, 1 },	      { REG_ESR, 1 },
 		{ 0x100, 0 },		 { REG_CURRENT, 0 },	  { REG_TPR, 0x100 },	      { REG_SVR, 0x10000 },
 		{ REG_DIVIDE, 4 },	 { 0x3f0, 256 },	  { 0x090, 0 },		      { REG_ICR, 0x100040 },
-		{ 0x2f0, 0 },		 { 0x400, 0 },		  { 0xff0, 0 },		      { REG_LVT_TIMER, 1 << 19 },
-		{ REG_TPR, 1ull << 32 }, { REG_EOI, 1ull << 32 }, { 0x000, 0 },
+		{ 0x2f0, 0 },		 { 0x400, 0 },		  { 0xff0, 0 },		      { 0x000, 0 },
+		{ REG_TPR, 1ull << 32 }, { REG_EOI, 1ull << 32 }, { REG_LVT_TIMER, 1 << 19 },
 	};
 	for (size_t i = 0; i < G_N_ELEMENTS(refused); i++)
 		g_assert_false(lapic_msr_write(first, MSR_X2(refused[i].reg), refused[i].val));
@@ -707,8 +710,17 @@ static void test_deadline(void)
 	timers_advance(board->timers, 5000);
 	check_drain(lapic, "70 ");
 
+	/* The guest sets its TSC back while it waits: the deadline is one of the TSC, not of the clock. */
+	write_deadline(lapic, 70000);
+	board->cpus[0].tsc_offset = (uint64_t)-1000;
+	timers_advance(board->timers, 2998);
+	check_drain(lapic, "");
+	timers_advance(board->timers, 1);
+	check_drain(lapic, "70 ");
+	board->cpus[0].tsc_offset = 0;
+
 	/* Leaving the mode disarms, and so does entering it. */
-	write_deadline(lapic, 100000);
+	write_deadline(lapic, 200000);
 	lapic_mmio_write(lapic, REG_LVT_TIMER, 0x70);
 	check_deadline(lapic, 0);
 	lapic_mmio_write(lapic, REG_INITIAL, 100);

@@ -98,7 +98,7 @@ static void test_bytes(const void *data)
 static void test_greedy(void)
 {
 	struct driver driver;
-	autoptr(board) board = board_with_rng(&driver, 0, 0);
+	autoptr(board) board G_GNUC_UNUSED = board_with_rng(&driver, 0, 0);
 	uint64_t gpa, total = 0;
 
 	driver_start(&driver, VIRTIO_F_EVENT_IDX, 1, 128);

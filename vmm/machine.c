@@ -179,8 +179,10 @@ static bool build_tables(struct machine *machine, uint64_t *rsdp, GError **err)
 static bool set_cpu_states(struct vm *vm, struct x86_cpu_state *first, GError **err)
 {
 	for (unsigned i = 0; i < vm->n_vcpus; i++) {
-		if (i > 0)
+		if (i > 0) {
 			x86_state_reset(first, vm->vcpus[i].apic_id, false);
+			boot_firmware_state(first);
+		}
 		if (!vm->accel_class->vcpu_set_state(&vm->vcpus[i], first, err))
 			return false;
 	}

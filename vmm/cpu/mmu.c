@@ -263,6 +263,35 @@ static enum mmu_view current_view(const struct soft_cpu *cpu)
 	return (enum mmu_view)((struct tlb_entry(*)[TLB_SIZE])cpu->tlb - cpu->tlbs);
 }
 
+/* ---- data breakpoints (SDM volume 3 section 17.2.4) ---- */
+
+static bool breakpoint_covers(const struct soft_cpu *cpu, unsigned i, uint64_t addr, uint64_t size, bool write)
+{
+	static const uint8_t lengths[] = { 1, 2, 8, 4 };
+	unsigned type = cpu->dr[7] >> (16 + i * 4) & 3, len = lengths[cpu->dr[7] >> (18 + i * 4) & 3];
+	uint64_t base = cpu->dr[i] & ~(uint64_t)(len - 1);
+
+	if (!(cpu->dr[7] >> (i * 2) & 3) || !(type & 1) || (type == 1 && !write))
+		return false;
+	return addr < base + len && base < addr + size;
+}
+
+/* Notes which data breakpoints an access touches: they trap after the instruction. */
+static void watch(struct soft_cpu *cpu, uint64_t addr, uint64_t size, unsigned access)
+{
+	for (unsigned i = 0; i < 4 && G_UNLIKELY(cpu->dr[7] & 0xff); i++)
+		cpu->watch_hits |= (uint8_t)(breakpoint_covers(cpu, i, addr, size, access == ACCESS_WRITE) << i);
+}
+
+static bool page_is_watched(const struct soft_cpu *cpu, uint64_t page)
+{
+	for (unsigned i = 0; i < 4 && G_UNLIKELY(cpu->dr[7] & 0xff); i++) {
+		if (breakpoint_covers(cpu, i, page, MEMORY_PAGE_SIZE, true))
+			return true;
+	}
+	return false;
+}
+
 /* Enters a translation; the write tag only if nothing has to be done at writes. */
 static void tlb_fill(struct soft_cpu *cpu, uint64_t addr, const struct translation *t, struct soft_slot *slot)
 {
@@ -271,7 +300,7 @@ static void tlb_fill(struct soft_cpu *cpu, uint64_t addr, const struct translati
 	uint64_t page = addr & PAGE_MASK;
 	volatile uint8_t *flags;
 
-	if (view == MMU_CHECKED)
+	if (view == MMU_CHECKED || page_is_watched(cpu, page))
 		return;
 	tlb_entry_clear(e);
 	e->addend = (uint64_t)(uintptr_t)(slot->host + (t->gpa - slot->gpa)) - page;
@@ -399,6 +428,7 @@ uint64_t soft_load_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t ad
 	uint64_t val = 0;
 
 	check_alignment(cpu, in, addr, size);
+	watch(cpu, addr, size, ACCESS_READ);
 	if (G_UNLIKELY(room_in_page(addr) < size)) {
 		soft_read_bytes(cpu, in, addr, &val, size);
 		return val;
@@ -412,6 +442,7 @@ void soft_store_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t addr,
 	struct landing land;
 
 	check_alignment(cpu, in, addr, size);
+	watch(cpu, addr, size, ACCESS_WRITE);
 	if (G_UNLIKELY(room_in_page(addr) < size)) {
 		soft_write_bytes(cpu, in, addr, &val, size);
 		return;
@@ -433,6 +464,7 @@ void *soft_ptr_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, 
 	struct landing land;
 
 	check_alignment(cpu, in, addr, size);
+	watch(cpu, addr, size, access);
 	land = translate(cpu, in, addr, access);
 	if (G_UNLIKELY(room_in_page(addr) < size)) {
 		translate(cpu, in, (addr & PAGE_MASK) + MEMORY_PAGE_SIZE, access);
@@ -492,6 +524,7 @@ static void transfer(struct soft_cpu *cpu, const struct insn *in, uint64_t addr,
 	size_t first = MIN(len, room_in_page(addr));
 	struct landing a = translate(cpu, in, addr, access);
 
+	watch(cpu, addr, len, access);
 	/* Both pages are translated before a byte moves: a fault must leave nothing behind. */
 	if (first < len) {
 		uint64_t next = addr + first;

@@ -395,6 +395,8 @@ static OP(op_mov_to_dr)
 		val = (val & DR7_WRITABLE) | DR7_FIXED;
 	cpu->dr[n] = val;
 	soft_debug_changed(cpu);
+	/* Pages with data breakpoints must not be reached through the TLB. */
+	soft_tlb_flush(cpu, true);
 	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
 }
 

@@ -304,10 +304,14 @@ static void check_breakpoints(struct soft_cpu *cpu)
 /* After one instruction in a block of its own. stepping: RFLAGS.TF was set before it. */
 static void after_single(struct soft_cpu *cpu, bool stepping, unsigned old_cpl)
 {
+	uint64_t hits = cpu->watch_hits;
+
 	cpu->rflags &= ~X86_FLAG_RF;
-	if (!stepping || (!(cpu->rflags & X86_FLAG_TF) && cpu->cpl != old_cpl))
+	if (stepping && (cpu->rflags & X86_FLAG_TF || cpu->cpl == old_cpl))
+		hits |= X86_DR6_BS;
+	if (!hits)
 		return;
-	cpu->dr[6] |= X86_DR6_BS;
+	cpu->dr[6] = (cpu->dr[6] & ~UINT64_C(0xf)) | hits;
 	cpu->block = NULL;
 	exc_deliver(cpu, EXC_EXCEPTION, X86_EXC_DB, false, 0);
 }
@@ -343,6 +347,7 @@ static enum vcpu_exit run(struct soft_cpu *cpu)
 			unsigned cpl = cpu->cpl;
 
 			cpu->sti_shadow = false;
+			cpu->watch_hits = 0;
 			b->insns[0].fn(cpu, b->insns);
 			after_single(cpu, stepping, cpl);
 			b = NULL;

@@ -150,6 +150,7 @@ struct soft_cpu {
 	struct block **link;	       /* chain slot to fill with the next block, or NULL */
 	uint64_t instructions;
 	uint8_t cpl;
+	uint8_t watch_hits; /* data breakpoints the running instruction has touched, as in DR6 */
 	bool sti_shadow;   /* interrupts held off for one instruction (STI, MOV SS, POP SS) */
 	bool halted;
 	bool wait_sipi;

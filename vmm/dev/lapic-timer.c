@@ -59,14 +59,6 @@ static void expire(struct lapic *lapic)
 		lapic_deliver_locked(lapic, LAPIC_FIXED, (uint8_t)lvt, false);
 }
 
-void lapic_timer_expired(void *opaque)
-{
-	struct lapic *lapic = opaque;
-
-	if (lapic->tsc_deadline || lapic->period)
-		expire(lapic);
-}
-
 void lapic_timer_settle(struct lapic *lapic)
 {
 	bool due;
@@ -77,6 +69,19 @@ void lapic_timer_settle(struct lapic *lapic)
 		due = lapic->period && timers_now(lapic->bus->timers) >= lapic->deadline;
 	if (due)
 		expire(lapic);
+}
+
+/* The TSC may be behind the clock it was converted with (rounding, or the guest has set it back): then we wait again. */
+void lapic_timer_expired(void *opaque)
+{
+	struct lapic *lapic = opaque;
+	uint64_t at;
+
+	lapic_timer_settle(lapic);
+	if (!lapic->tsc_deadline || timer_armed(lapic->timer))
+		return;
+	at = lapic->ops->tsc_to_ns(lapic->opaque, lapic->tsc_deadline);
+	timer_set(lapic->timer, MAX(at, timers_now(lapic->bus->timers) + 1));
 }
 
 /* A periodic timer that is rung less often than it expires still shows the count of the period it is in. */

@@ -12,7 +12,6 @@
  * timer is set only for the next event whose interrupt is enabled. Once the interrupt line is up there is nothing
  * to wait for until the guest reads register C.
  */
-#include <string.h>
 #include <time.h>
 
 #include "vmm/bus.h"

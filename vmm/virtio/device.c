@@ -49,19 +49,17 @@ bool virtio_is_broken(const struct virtio_device *vdev)
 void virtio_sync_run(struct virtio_device *vdev)
 {
 	bool run = (status_of(vdev) & VIRTIO_STATUS_DRIVER_OK) && !vdev->paused && pci_bus_master(&vdev->pci);
+	void (*change)(struct virtio_device *vdev) = run ? vdev->class->start : vdev->class->stop;
 
-	if (run != vdev->running && !run && vdev->class->stop)
-		vdev->class->stop(vdev);
-	if (run != vdev->running) {
-		vdev->running = run;
-		virtio_pci_sync_notify(vdev);
-	}
-	if (run) {
-		if (vdev->class->start)
-			vdev->class->start(vdev);
-		/* What the driver queued while nobody looked. */
+	if (run == vdev->running)
+		return;
+	if (change)
+		change(vdev);
+	vdev->running = run;
+	virtio_pci_sync_notify(vdev);
+	/* What the driver queued while nobody looked. */
+	if (run)
 		virtio_kick(vdev);
-	}
 }
 
 static void with_queues_stopped(struct virtio_device *vdev, void (*fn)(struct virtio_device *vdev, struct virtqueue *vq),
@@ -69,6 +67,7 @@ static void with_queues_stopped(struct virtio_device *vdev, void (*fn)(struct vi
 {
 	if (vdev->running && vdev->class->stop)
 		vdev->class->stop(vdev);
+	vdev->running = false;
 	fn(vdev, vq);
 	virtio_sync_run(vdev);
 }
