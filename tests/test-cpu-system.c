@@ -329,9 +329,9 @@ static unsigned cpl_of(const struct bench *b)
 static uint64_t frame(const struct bench *b, unsigned i)
 {
 	unsigned size = b->mode <= COMPAT3 ? 8 : b->mode == REAL ? 2 : 4;
-	uint64_t val = 0;
+	uint64_t val = 0, sp = size == 2 ? b->state.gpr[X86_RSP] & 0xffff : b->state.gpr[X86_RSP];
 
-	g_assert_true(memory_read(b->guest->vm.mem, b->state.seg[X86_SS].base + b->state.gpr[X86_RSP] + i * size, &val, size));
+	g_assert_true(memory_read(b->guest->vm.mem, b->state.seg[X86_SS].base + sp + i * size, &val, size));
 	return val;
 }
 
@@ -1214,7 +1214,7 @@ static void test_modified_code(void)
 	bench_prepare(b, LONG0);
 	RUN(b, crossing);
 	g_assert_cmpint(vector_of(b), ==, DONE);
-	g_assert_cmphex(b->state.gpr[X86_RAX], ==, 0x220011);
+	g_assert_cmphex(b->state.gpr[X86_RAX], ==, 0x221111);
 }
 
 /* ---- repeated string instructions ---- */
@@ -1346,27 +1346,25 @@ SNIPPET(priority, 64, "mov $0x80f, %ecx; mov $0x1ff, %eax; xor %edx, %edx; wrmsr
 	"mov $0x44041, %eax; wrmsr; sti; nop; nop; inc %ebx; xor %eax, %eax; mov %rax, %cr8\n\t" HERE "inc %ebx; int $0x80")
 SNIPPET(halt, 64, "sti; hlt\n\t" HERE "int $0x80")
 
-static void enable_x2apic(struct bench *b)
+/* A local APIC fresh from power-on, in x2APIC mode. */
+static struct bench *apic_bench_new(void)
 {
-	b->state.apic_base |= 0xc00;
-}
-
-static void prepare_apic(struct bench *b)
-{
+	struct bench *b = bench_new();
 	struct x86_cpu_state now;
 
 	bench_prepare(b, LONG0);
 	b->guest->vm.accel_class->vcpu_get_state(&b->guest->vcpus[0], &now);
 	memcpy(b->state.lapic, now.lapic, sizeof(now.lapic));
-	b->state.apic_base = now.apic_base;
-	enable_x2apic(b);
+	b->state.apic_base = now.apic_base | 0xc00;
+	return b;
 }
 
 static void test_interrupt_window(void)
 {
-	autoptr(bench) b = bench_new();
+	autoptr(bench) b = apic_bench_new();
+	autoptr(bench) ss = apic_bench_new();
+	autoptr(bench) tpr = apic_bench_new();
 
-	prepare_apic(b);
 	RUN(b, sti_shadow);
 	g_assert_cmpint(vector_of(b), ==, 0x41);
 	g_assert_cmphex(frame(b, 0), ==, GUEST_CODE + sti_shadow_here);
@@ -1374,16 +1372,14 @@ static void test_interrupt_window(void)
 	g_assert_true(frame(b, 2) & X86_FLAG_IF);
 	g_assert_false(b->state.rflags & X86_FLAG_IF);
 
-	prepare_apic(b);
-	RUN(b, ss_shadow);
-	g_assert_cmpint(vector_of(b), ==, 0x41);
-	g_assert_cmphex(frame(b, 0), ==, GUEST_CODE + ss_shadow_here);
+	RUN(ss, ss_shadow);
+	g_assert_cmpint(vector_of(ss), ==, 0x41);
+	g_assert_cmphex(frame(ss, 0), ==, GUEST_CODE + ss_shadow_here);
 
-	prepare_apic(b);
-	RUN(b, priority);
-	g_assert_cmpint(vector_of(b), ==, 0x41);
-	g_assert_cmphex(frame(b, 0), ==, GUEST_CODE + priority_here);
-	g_assert_cmpuint(b->state.gpr[X86_RBX], ==, 1);
+	RUN(tpr, priority);
+	g_assert_cmpint(vector_of(tpr), ==, 0x41);
+	g_assert_cmphex(frame(tpr, 0), ==, GUEST_CODE + priority_here);
+	g_assert_cmpuint(tpr->state.gpr[X86_RBX], ==, 1);
 }
 
 static gpointer send_nmi(gpointer data)

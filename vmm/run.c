@@ -144,6 +144,15 @@ static struct chardev *open_console(struct session *session, const struct vm_con
 
 /* --- the whole --- */
 
+/* A second SIGTERM that came while everything was taken down has been obeyed; it must not kill us before we say so. */
+static void forget_signals(struct session *session)
+{
+	struct signalfd_siginfo info;
+
+	while (session->signal_fd >= 0 && read(session->signal_fd, &info, sizeof(info)) == sizeof(info))
+		;
+}
+
 static void session_clear(struct session *session)
 {
 	g_clear_pointer(&session->machine, machine_free);
@@ -152,6 +161,7 @@ static void session_clear(struct session *session)
 		g_source_destroy(session->signal_source);
 		g_source_unref(session->signal_source);
 	}
+	forget_signals(session);
 	fd_close(&session->signal_fd);
 	g_clear_pointer(&session->context, g_main_context_unref);
 	if (session->masked)

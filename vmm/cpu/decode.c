@@ -131,7 +131,8 @@ static void fill_common(struct decoder *d, struct insn *in)
 	bool have_mem = false, have_imm = false;
 	unsigned regs = 0;
 
-	if (d->zi.attributes & ZYDIS_ATTRIB_HAS_LOCK)
+	if (d->zi.attributes & ZYDIS_ATTRIB_HAS_LOCK ||
+	    (d->zi.mnemonic == ZYDIS_MNEMONIC_XCHG && d->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY))
 		in->flags |= INSN_LOCK;
 	if (d->zi.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE))
 		in->flags |= INSN_REP;

@@ -37,7 +37,8 @@ struct soft_accel {
 	uint64_t paused_tsc;	  /* guest TSC at the moment of the pause */
 	bool paused;
 	uint64_t clock_tsc, clock_ns; /* PV clock anchor: guest TSC (without offset; 0 = not taken) and virtual time at one moment */
-	GMutex split_lock;	  /* LOCKed operands that cross a page; the anchor */
+	GMutex split_lock;	  /* LOCKed operands that cross a page (mmu.c) */
+	GMutex clock_lock;	  /* the anchor */
 	size_t block_bytes;	  /* arena per vCPU */
 };
 

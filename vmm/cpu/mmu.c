@@ -459,6 +459,19 @@ void soft_store_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t addr,
 	host_store(land.host, size, val);
 }
 
+/*
+ * A LOCKed operand in two pages cannot be one host instruction: it goes through a copy, under a lock that keeps other such operands of the machine out. Held to
+ * the end of the block, where the run loop gives it back.
+ */
+static void split_begin(struct soft_cpu *cpu)
+{
+	if (cpu->split_held)
+		return;
+	g_mutex_lock(&cpu->accel->split_lock);
+	cpu->split_held = true;
+	atomic_store(&cpu->exit_request, 1);
+}
+
 void *soft_ptr_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size, unsigned access)
 {
 	struct landing land;
@@ -468,6 +481,8 @@ void *soft_ptr_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, 
 	land = translate(cpu, in, addr, access);
 	if (G_UNLIKELY(room_in_page(addr) < size)) {
 		translate(cpu, in, (addr & PAGE_MASK) + MEMORY_PAGE_SIZE, access);
+		if (in && in->flags & INSN_LOCK)
+			split_begin(cpu);
 		return NULL;
 	}
 	if (!land.host || (land.rom && access == ACCESS_WRITE))

@@ -64,12 +64,12 @@ static void clock_scale(uint32_t khz, uint32_t *mul, int8_t *shift)
 /* One anchor for all vCPUs: their clocks must agree to the tick. Taken when the first of them asks. */
 static void take_anchor(struct soft_accel *accel, const struct soft_cpu *cpu)
 {
-	g_mutex_lock(&accel->split_lock);
+	g_mutex_lock(&accel->clock_lock);
 	if (!accel->clock_tsc) {
 		accel->clock_ns = timers_now(accel->accel.vm->timers);
 		accel->clock_tsc = soft_tsc(cpu) - cpu->tsc_offset;
 	}
-	g_mutex_unlock(&accel->split_lock);
+	g_mutex_unlock(&accel->clock_lock);
 }
 
 static void write_system_time(struct soft_cpu *cpu)

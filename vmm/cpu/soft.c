@@ -263,9 +263,18 @@ static void sleep_until_woken(struct soft_cpu *cpu)
 	g_mutex_unlock(&cpu->sleep_lock);
 }
 
+static void split_end(struct soft_cpu *cpu)
+{
+	if (!cpu->split_held)
+		return;
+	cpu->split_held = false;
+	g_mutex_unlock(&cpu->accel->split_lock);
+}
+
 /* False: vcpu_run() has to return because of a kick. */
 static bool look_around(struct soft_cpu *cpu)
 {
+	split_end(cpu);
 	for (;;) {
 		atomic_store(&cpu->exit_request, 0);
 		serve_requests(cpu);
@@ -370,6 +379,7 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *vcpu)
 		cpu->block = NULL;
 		cpu->link = NULL;
 		cpu->sti_shadow = false;
+		split_end(cpu);
 		exc_deliver_pending(cpu);
 	}
 	if (cpu->shutdown)
@@ -547,6 +557,7 @@ static void soft_destroy(struct accel *base)
 	if (accel->owners_memory)
 		munmap(accel->owners_memory, accel->owners_bytes);
 	g_mutex_clear(&accel->split_lock);
+	g_mutex_clear(&accel->clock_lock);
 	g_free(accel->cpus);
 	g_free(accel);
 }
@@ -580,6 +591,7 @@ static struct accel *soft_create(struct vm *vm, const char *options, GError **er
 	accel->n_cpus = vm->n_vcpus;
 	accel->cpus = g_new0(struct soft_cpu *, vm->n_vcpus);
 	g_mutex_init(&accel->split_lock);
+	g_mutex_init(&accel->clock_lock);
 	accel->tsc_khz = host_tsc_khz();
 	/* Time stands still until the VM starts: all vCPUs get their TSC at the same moment. */
 	accel->paused = true;

@@ -104,7 +104,7 @@ static size_t give_input(struct virtio_console *con, const uint8_t *data, size_t
 			break;
 		}
 		/* The ring is empty: ask to be told, and look once more. */
-	} while (0);
+	} while (taken < len && virtio_rearm(vdev, vq));
 	return taken;
 }
 
