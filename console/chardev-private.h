@@ -7,8 +7,8 @@
 #include "console/chardev.h"
 
 /*
- * What the kinds of chardev share. A kind embeds `struct chardev` as its first member and hands descriptors to the base, which moves the
- * bytes: output from the ring to out_fd, input from in_fd to the client.
+ * What the kinds of chardev share. A kind embeds `struct chardev` as its first member and hands descriptors to the
+ * base, which moves the bytes: output from the ring to out_fd, input from in_fd to the client.
  */
 #define CHARDEV_RING_SIZE (256u << 10) /* output kept for a slow or absent reader, bytes */
 #define CHARDEV_CHUNK 4096u	       /* moved at a time; at most PIPE_BUF, so that a writable pipe takes it whole */
@@ -18,7 +18,9 @@ struct chardev_class {
 	bool keys; /* see chardev_has_keys() */
 	/* The loop runs for the first time. May be NULL. */
 	void (*start)(struct chardev *chardev);
-	/* len > 0 bytes arrived; NULL: they go to the guest as they are and wait in in_fd while the guest takes none. */
+	/*
+	 * len > 0 bytes arrived; NULL: they go to the guest as they are and wait in in_fd while the guest takes none.
+	 */
 	void (*input)(struct chardev *chardev, const uint8_t *data, size_t len);
 	/* The peer is gone. NULL: there is nobody to wait for, and what the peer does not take is discarded. */
 	void (*hangup)(struct chardev *chardev);
@@ -41,7 +43,7 @@ struct chardev {
 	GMutex lock; /* ring, lost, connected */
 	struct chardev_ring ring;
 	uint64_t lost;
-	bool connected; /* there is a reader that can be too slow */
+	bool connected;		   /* there is a reader that can be too slow */
 	atomic_bool scheduled;	   /* the loop will look at the ring */
 	atomic_bool input_waiting; /* the client has not taken all input */
 
@@ -72,13 +74,13 @@ void chardev_push_input(struct chardev *chardev, const uint8_t *data, size_t len
 void chardev_push_break(struct chardev *chardev);
 
 /*
- * Another descriptor for the same terminal or pipe that does not block and whose flags are nobody else's; a plain duplicate when the host
- * gives none. mode: O_RDONLY or O_WRONLY. -1: errno says why.
+ * Another descriptor for the same terminal or pipe that does not block and whose flags are nobody else's; a plain
+ * duplicate when the host gives none. mode: O_RDONLY or O_WRONLY. -1: errno says why.
  */
 int chardev_reopen(int fd, int mode);
 
 /* As chardev_new_stdio(), on any two descriptors; they stay the caller's. */
-struct chardev *chardev_new_streams(GMainContext *context, int in_fd, int out_fd, chardev_command_fn on_command, void *opaque,
-				    GError **err);
+struct chardev *chardev_new_streams(GMainContext *context, int in_fd, int out_fd, chardev_command_fn on_command,
+				    void *opaque, GError **err);
 
 #endif

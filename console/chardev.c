@@ -10,15 +10,15 @@
 #include <unistd.h>
 
 /*
- * Output: writers append to the ring under the lock and wake the loop unless it is awake already. The loop takes a chunk out of the
- * ring, writes it without the lock, and after a round with output looks again PACE later by itself: a guest that prints
- * byte by byte costs one wake-up a millisecond, and its first byte appears at once.
+ * Output: writers append to the ring under the lock and wake the loop unless it is awake already. The loop takes a
+ * chunk out of the ring, writes it without the lock, and after a round with output looks again PACE later by itself:
+ * a guest that prints byte by byte costs one wake-up a millisecond, and its first byte appears at once.
  *
  * Input: what the client does not take waits in input[]. input_waiting is set before the client is asked, so that a
  * chardev_accept_input() that comes between the client's answer and our looking at it is never lost.
  */
 #define PACE_USEC 1000
-#define DRAIN_ROUNDS 16	     /* chunks written before other sources have their turn */
+#define DRAIN_ROUNDS 16	      /* chunks written before other sources have their turn */
 #define DRAIN_PATIENCE_MS 200 /* at the end: how long a reader may make no progress */
 
 struct chardev_source {
@@ -116,7 +116,10 @@ bool chardev_has_keys(const struct chardev *chardev)
 	return chardev->class->keys;
 }
 
-/* Brings the descriptors the loop polls in line with what is wanted. One that is not wanted is not polled: POLLHUP cannot be masked. */
+/*
+ * Brings the descriptors the loop polls in line with what is wanted. One that is not wanted is not polled: POLLHUP
+ * cannot be masked.
+ */
 static void watch(struct chardev *chardev, void **tag, int fd, bool wanted, GIOCondition condition)
 {
 	if (*tag && !wanted) {

@@ -10,14 +10,18 @@
 #include "core/base/cleanup.h"
 
 /*
- * The host end of a serial port or console. The device end (a UART, a virtio console) pushes guest output with chardev_write() from any
- * thread and is given host input through a callback on the loop thread. Neither side ever blocks the other: output goes into a bounded
- * buffer that the loop thread drains; a front end that stops reading loses the oldest output, never the guest's time.
+ * The host end of a serial port or console. The device end (a UART, a virtio console) pushes guest output with
+ * chardev_write() from any thread and is given host input through a callback on the loop thread. Neither side ever
+ * blocks the other: output goes into a bounded buffer that the loop thread drains; a front end that stops reading
+ * loses the oldest output, never the guest's time.
  */
 struct chardev;
 
 struct chardev_client {
-	/* Input for the guest arrived; returns how many bytes were taken. The rest is offered again after chardev_accept_input(). Loop thread. */
+	/*
+	 * Input for the guest arrived; returns how many bytes were taken. The rest is offered again after
+	 * chardev_accept_input(). Loop thread.
+	 */
 	size_t (*receive)(void *opaque, const uint8_t *data, size_t len);
 	/* The user asked for a break (^] b). Loop thread. May be NULL. */
 	void (*send_break)(void *opaque);
@@ -25,11 +29,11 @@ struct chardev_client {
 
 /* What the user of a terminal may ask of the VM's owner with ^] and a key. The key table is in console/stdio.c. */
 enum chardev_command {
-	CHARDEV_COMMAND_END,	      /* ^] alone, or followed by . or q */
+	CHARDEV_COMMAND_END, /* ^] alone, or followed by . or q */
 	CHARDEV_COMMAND_PAUSE,
 	CHARDEV_COMMAND_RESUME,
 	CHARDEV_COMMAND_POWER_BUTTON,
-	CHARDEV_COMMAND_SUSPEND,      /* stop this process as ^Z does */
+	CHARDEV_COMMAND_SUSPEND, /* stop this process as ^Z does */
 	CHARDEV_N_COMMANDS
 };
 
@@ -44,9 +48,9 @@ struct chardev_key {
 const struct chardev_key *chardev_key_row(size_t i);
 
 /*
- * stdio: the process's terminal, put into raw mode when the loop first runs, with ^] as prefix key; plain pass-through when standard
- * input is not a terminal, and its end is not the VM's.
- * unix: a listening socket, one client at a time, mode 0600, unlinked at the end. file: output appended to a file. null: discards.
+ * stdio: the process's terminal, put into raw mode when the loop first runs, with ^] as prefix key; plain
+ * pass-through when standard input is not a terminal, and its end is not the VM's. unix: a listening socket, one
+ * client at a time, mode 0600, unlinked at the end. file: output appended to a file. null: discards.
  */
 struct chardev *chardev_new_stdio(GMainContext *context, chardev_command_fn on_command, void *opaque, GError **err);
 struct chardev *chardev_new_unix(GMainContext *context, const char *path, GError **err);
@@ -58,7 +62,10 @@ DEFINE_AUTOPTR(chardev, chardev_free)
 /* The guest side attaches (client must outlive the chardev or be detached with NULL). Loop thread. */
 void chardev_set_client(struct chardev *chardev, const struct chardev_client *client, void *opaque);
 
-/* Sees all guest output first, in the writer's thread, a slow reader or none notwithstanding. Set before the guest runs. */
+/*
+ * Sees all guest output first, in the writer's thread, a slow reader or none notwithstanding. Set before the guest
+ * runs.
+ */
 void chardev_set_tap(struct chardev *chardev, void (*tap)(void *opaque, const uint8_t *data, size_t len), void *opaque);
 
 /* Guest output; any thread; never blocks, never fails. */

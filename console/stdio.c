@@ -10,8 +10,8 @@
 #include "core/base/fd.h"
 
 /*
- * The process's own standard input and output. On a terminal ^] is the prefix of the commands in the table below; alone, it ends the
- * guest after PREFIX_MS, because that is what people who know other serial consoles expect of it.
+ * The process's own standard input and output. On a terminal ^] is the prefix of the commands in the table below;
+ * alone, it ends the guest after PREFIX_MS, because that is what people who know other serial consoles expect of it.
  *
  * Notices go through the same ring as the guest's output, so they come in order and cannot block.
  */
@@ -165,10 +165,14 @@ static void stdio_start(struct chardev *chardev)
 		terminal_enter(stdio->terminal_fd);
 }
 
-/* What the guest may have left behind on the screen: colours, a hidden cursor, mouse and paste reports, the alternate screen. */
+/*
+ * What the guest may have left behind on the screen: colours, a hidden cursor, mouse and paste reports, the alternate
+ * screen.
+ */
 static void tidy_screen(struct stdio *stdio)
 {
-	static const char plain[] = "\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2004l\033[?1047l\033[?25h\033[0m";
+	static const char plain[] = "\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2004l\033[?1047l"
+				    "\033[?25h\033[0m";
 	g_autoptr(GString) text = g_string_new(NULL);
 	ssize_t ignored;
 
@@ -209,8 +213,8 @@ static const struct chardev_class stream_class = {
 	.destroy = stdio_destroy,
 };
 
-struct chardev *chardev_new_streams(GMainContext *context, int in_fd, int out_fd, chardev_command_fn on_command, void *opaque,
-				    GError **err)
+struct chardev *chardev_new_streams(GMainContext *context, int in_fd, int out_fd, chardev_command_fn on_command,
+				    void *opaque, GError **err)
 {
 	bool tty = isatty(in_fd);
 	auto_fd int in = chardev_reopen(in_fd, O_RDONLY);

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 /*
- * A process has one controlling terminal, and a signal handler has no argument of ours: this is the one place with file-level state.
- * `raw` is what the handler looks at; it is set only when everything the handler needs is in place.
+ * A process has one controlling terminal, and a signal handler has no argument of ours: this is the one place with
+ * file-level state. `raw` is what the handler looks at; it is set only when everything the handler needs is in place.
  *
  * The modes are changed only while this process group has the terminal: in the background they belong to the shell, and
  * tcsetattr() would stop us.
@@ -22,10 +22,13 @@ static struct {
 	struct termios cooked, bare;
 } terminal = { .fd = -1 };
 
-/* Signals that end a process unless somebody catches them. Those Lodge waits for by other means never get here: they are blocked. */
+/*
+ * Signals that end a process unless somebody catches them. Those Lodge waits for by other means never get here: they
+ * are blocked.
+ */
 static const int deadly[] = {
-	SIGHUP,	 SIGINT,  SIGQUIT, SIGILL,    SIGTRAP, SIGABRT, SIGBUS,	 SIGFPE, SIGSEGV,
-	SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM, SIGPROF, SIGSYS,	SIGPWR,	 SIGUSR1, SIGUSR2,
+	SIGHUP,	 SIGINT,  SIGQUIT, SIGILL,    SIGTRAP, SIGABRT, SIGBUS, SIGFPE,	 SIGSEGV,
+	SIGALRM, SIGTERM, SIGXCPU, SIGVTALRM, SIGPROF, SIGSYS,	SIGPWR, SIGUSR1, SIGUSR2,
 };
 
 static bool in_foreground(int fd)

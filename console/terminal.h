@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
- * The process's terminal in raw mode, and the promise that it comes back: on terminal_leave(), when the process is stopped, and when it
- * dies of any signal that can be caught. One terminal at a time. Main thread.
+ * The process's terminal in raw mode, and the promise that it comes back: on terminal_leave(), when the process is
+ * stopped, and when it dies of any signal that can be caught. One terminal at a time. Main thread.
  */
 
 /* Remembers the modes of fd and makes it raw. False when it is no terminal or another program has it now. */
@@ -15,7 +15,10 @@ bool terminal_enter(int fd);
 /* Gives the terminal back as it was. Harmless when it is not ours. Async-signal-safe. */
 void terminal_leave(void);
 
-/* Stops the process as ^Z does, with the terminal given back; returns when it has been continued, with the terminal raw again. */
+/*
+ * Stops the process as ^Z does, with the terminal given back; returns when it has been continued, with the terminal
+ * raw again.
+ */
 void terminal_suspend(void);
 
 /* After SIGCONT: raw again if it was raw and this process is in the foreground. */

@@ -13,8 +13,8 @@
 #include "core/base/fd.h"
 
 /*
- * A listening socket with one client at a time. Without a client the ring keeps the latest output, which the next client is
- * shown first. A client that only shuts down its sending side stays and keeps reading.
+ * A listening socket with one client at a time. Without a client the ring keeps the latest output, which the next
+ * client is shown first. A client that only shuts down its sending side stays and keeps reading.
  */
 struct unix_chardev {
 	struct chardev base;
@@ -59,7 +59,10 @@ static int listen_at(const char *path, GError **err)
 		return -1;
 	}
 	remove_stale(&addr);
-	/* The mode of an unbound socket is the one bind() creates the file with: it is never open to others, not even for a moment. */
+	/*
+	 * The mode of an unbound socket is the one bind() creates the file with: it is never open to others, not even
+	 * for a moment.
+	 */
 	if (fchmod(fd, 0600) || bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, 4)) {
 		fail_errno(err, "%s: cannot listen", path);
 		return -1;

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The command line: what it refuses, in one line and with the right exit status, leaving nothing behind; and what it says about itself.
+# The command line: what it refuses, in one line and with the right exit status, leaving nothing behind; and what it
+# says about itself.
 set -eu
 . "${LODGE_SRCDIR:-$(dirname "$0")/..}/tests/tap.sh"
 export LC_ALL=C.UTF-8
@@ -14,7 +15,7 @@ printf 'no kernel at all' >"$files/text"
 head -c 1000000 /dev/zero >"$files/zeros"
 truncate -s 1M "$files/disk"
 
-# run ARGUMENT...: leaves exit status, standard output and standard error of lodge in $status, $files/out and $files/err.
+# run ARGUMENT...: leaves exit status, standard output and error of lodge in $status, $files/out and $files/err.
 run()
 {
 	status=0
@@ -62,7 +63,7 @@ prints()
 	[[ $status -eq 0 && ! -s $files/err ]] && grep -qF -- "$words" "$files/out" && clean
 }
 
-# every_option_in_help: each option of the manual page's section about run is in `lodge run --help`, and the other way round.
+# every_option_in_help: the manual page and `lodge run --help` have the same options.
 every_option_in_help()
 {
 	"$LODGE" help --man | sed -n '/^.SS lodge run/,/^.SS lodge host/p' |
@@ -90,8 +91,8 @@ full_output()
 # On a terminal a refusal changes no mode of it.
 terminal_untouched()
 {
-	script -qec "stty -g >'$files/before'; '$LODGE' run --kernel '$files/text' --accel soft; stty -g >'$files/after'" /dev/null \
-		</dev/null
+	script -qec "stty -g >'$files/before'; '$LODGE' run --kernel '$files/text' --accel soft
+		stty -g >'$files/after'" /dev/null </dev/null
 	[[ -s $files/before ]] && cmp "$files/before" "$files/after"
 }
 

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# `lodge run` from the outside: how a guest ends and with which exit status, the console on a terminal and on pipes, signals. The guest is
-# tests/guests/console.S; the first letter of its command line says what it does.
+# `lodge run` from the outside: how a guest ends and with which exit status, the console on a terminal and on pipes,
+# signals. The guest is tests/guests/console.S; the first letter of its command line says what it does.
 set -eu
 . "${LODGE_SRCDIR:-$(dirname "$0")/..}/tests/tap.sh"
 export LC_ALL=C.UTF-8
@@ -30,7 +30,7 @@ ends()
 	fi
 }
 
-# start LETTER OPTION...: a guest in the background, its output in fd 3, its process in $pid; returns when the guest is up.
+# start LETTER OPTION...: a guest in the background, output in fd 3, process in $pid; returns when the guest is up.
 start()
 {
 	local letter=$1
@@ -151,10 +151,10 @@ console_none()
 }
 
 #
-# On a terminal: script(1) makes one, inside it a shell runs the commands of a test. The terminal's modes before and after are noted.
+# On a terminal: script(1) makes one, inside it a shell runs the commands of a test and notes the terminal's modes.
 #
 
-# terminal COMMANDS: starts them; $lodge is the command that runs the echoing guest. Their output is read from fd 4, what is typed goes to fd 5.
+# terminal COMMANDS: starts them; "lodge" runs the echoing guest. Output is read from fd 4, what is typed goes to fd 5.
 terminal()
 {
 	cat >"$tap_tmp/session" <<-END

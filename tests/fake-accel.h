@@ -5,7 +5,10 @@
 #include "core/base/error.h"
 #include "vmm/vm.h"
 
-/* An accelerator that runs nothing: its vCPUs sleep until they are kicked, or come back at once, and count. Header-only, for one test each. */
+/*
+ * An accelerator that runs nothing: its vCPUs sleep until they are kicked, or come back at once, and count.
+ * Header-only, for one test each.
+ */
 struct fake_vcpu {
 	GMutex lock;
 	GCond wake;
@@ -18,8 +21,9 @@ struct fake_vcpu {
 
 struct fake_accel {
 	struct accel base;
-	bool spin; /* vCPUs come back without being kicked, as often as they can */
-	int pauses, resumes;
+	bool spin;    /* vCPUs come back without being kicked, as often as they can */
+	bool running; /* guest time passes */
+	int changes;  /* of that */
 };
 
 static inline struct fake_vcpu *fake_vcpu(struct vm *vm, unsigned index)
@@ -101,14 +105,22 @@ static bool fake_set_state(struct vcpu *vcpu, const struct x86_cpu_state *state,
 	return true;
 }
 
+static void fake_set_running(struct accel *accel, bool running)
+{
+	struct fake_accel *fake = (struct fake_accel *)(void *)accel;
+
+	fake->changes += fake->running != running;
+	fake->running = running;
+}
+
 static void fake_pause(struct accel *accel)
 {
-	((struct fake_accel *)accel)->pauses++;
+	fake_set_running(accel, false);
 }
 
 static void fake_resume(struct accel *accel)
 {
-	((struct fake_accel *)accel)->resumes++;
+	fake_set_running(accel, true);
 }
 
 static void fake_destroy(struct accel *accel)
@@ -129,7 +141,8 @@ static const struct accel_class fake_class = {
 	.resume = fake_resume,
 };
 
-static inline struct vm *fake_vm_new(unsigned n_vcpus, GMainContext *context, bool (*boot)(void *opaque, GError **err), void *opaque)
+static inline struct vm *fake_vm_new(unsigned n_vcpus, GMainContext *context, bool (*boot)(void *opaque, GError **err),
+				     void *opaque)
 {
 	struct vm *vm = vm_new("test", UINT64_C(1) << 20, n_vcpus, context, NULL);
 

@@ -5,8 +5,8 @@
 #include "tests/guest.h"
 
 /*
- * Guest code for tests/guest-stubs.h, written in assembly in the middle of C. It is copied to GUEST_CODE, so a stub must work at any
- * address: labels only as differences.
+ * Guest code for tests/guest-stubs.h, written in assembly in the middle of C. It is copied to GUEST_CODE, so a stub
+ * must work at any address: labels only as differences.
  */
 #define STUB(name, body) \
 	extern const uint8_t stub_##name[] __attribute__((visibility("hidden"))); \
@@ -49,8 +49,8 @@ static inline void assert_done(struct guest *guest, enum vcpu_exit why, uint32_t
 	g_assert_no_error(guest->vcpus[0].error);
 	if (why != VCPU_EXIT_KICKED) {
 		guest->vm.accel_class->vcpu_get_state(&guest->vcpus[0], &state);
-		g_test_message("stopped at %#" G_GINT64_MODIFIER "x, CR0 %#" G_GINT64_MODIFIER "x, CR2 %#" G_GINT64_MODIFIER
-			       "x, CR4 %#" G_GINT64_MODIFIER "x, said '%s'",
+		g_test_message("stopped at %#" G_GINT64_MODIFIER "x, CR0 %#" G_GINT64_MODIFIER
+			       "x, CR2 %#" G_GINT64_MODIFIER "x, CR4 %#" G_GINT64_MODIFIER "x, said '%s'",
 			       state.rip, state.cr0, state.cr2, state.cr4, guest->said->str);
 	}
 	g_assert_cmpint(why, ==, VCPU_EXIT_KICKED);

@@ -8,7 +8,10 @@
 
 /* --- interrupts through the local APIC --- */
 
-/* Switches the local APIC on, calls the host, sleeps; the handler says 'i' and the guest ends after the second interrupt. */
+/*
+ * Switches the local APIC on, calls the host, sleeps; the handler says 'i' and the guest ends after the second
+ * interrupt.
+ */
 STUB(msi, "movl $0xfee00000, %ebx\n"
      "movl $0x1ff, 0xf0(%rbx)\n"
      "xorl %ecx, %ecx\n" CALL_HOST(1)
@@ -128,15 +131,14 @@ static inline void stub_test_apic_timer(gconstpointer class)
 	LOAD(guest, apic_timer);
 	guest_set_gate(guest, MSI_VECTOR, ADDRESS(apic_timer, apic_timer_handler));
 	guest_start_long(guest);
-	timers_resume(guest->vm.timers);
 	assert_done(guest, guest_run(guest), 1);
 }
 
 /* --- the PIC, through LINT0 of the first processor --- */
 
 /*
- * Sets up the PIC with vectors from 0x60, LINT0 as ExtINT, and lets the host raise line 4 three times: with interrupts off for a while
- * (1), while it sleeps (2), and in the handler (3).
+ * Sets up the PIC with vectors from 0x60, LINT0 as ExtINT, and lets the host raise line 4 three times: with interrupts
+ * off for a while (1), while it sleeps (2), and in the handler (3).
  */
 STUB(pic, "movl $0xfee00000, %ebx\n"
      "movl $0x1ff, 0xf0(%rbx)\n"
@@ -194,7 +196,10 @@ static inline void stub_test_pic(gconstpointer class)
 	g_assert_cmpstr(guest->said->str, ==, "abiiii");
 }
 
-/* --- level-triggered, through the I/O APIC: the second interrupt comes only if the first one's EOI reached it, and so ends remote IRR --- */
+/*
+ * --- level-triggered, through the I/O APIC: the second interrupt comes only if the first one's EOI reached it, and so
+ * ends remote IRR ---
+ */
 
 STUB(ioapic, "movl $0xfee00000, %ebx\n"
      "movl $0x1ff, 0xf0(%rbx)\n"
@@ -225,7 +230,10 @@ static inline void stub_test_ioapic(gconstpointer class)
 	guest->on_call = on_call_ioapic;
 	guest_start_long(guest);
 	assert_done(guest, guest_run(guest), 0x8051);
-	/* A KVM that interprets may report the end of an interrupt at its beginning, so one more may have been on its way. */
+	/*
+	 * A KVM that interprets may report the end of an interrupt at its beginning, so one more may have been on its
+	 * way.
+	 */
 	g_assert_true(g_str_has_prefix(guest->said->str, "iii"));
 	g_assert_cmpuint(guest->said->len, <=, 4);
 }
@@ -277,6 +285,7 @@ static inline void stub_test_smp(gconstpointer class)
 	x86_state_reset(&state, 1, false);
 	guest_set_state(guest, 1, &state);
 	guest->opaque = &over;
+	guest->vm.accel_class->resume(guest->vm.accel); /* before any vCPU runs */
 	thread = g_thread_new("second", second_cpu, guest);
 	assert_done(guest, guest_run(guest), 1);
 	guest->vm.accel_class->vcpu_get_state(&guest->vcpus[0], &state);

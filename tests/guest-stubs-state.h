@@ -136,10 +136,12 @@ static inline void stub_test_bad_state(gconstpointer class)
 	state.run_state = X86_N_RUN_STATES;
 	g_assert_false(guest->vm.accel_class->vcpu_set_state(&guest->vcpus[0], &state, &err));
 	g_assert_nonnull(err);
-	g_assert_nonnull(strstr(err->message, "vCPU 0"));
 }
 
-/* A sum, with a break in every round: the guest goes on in another VM with the same memory. A vector register travels along. */
+/*
+ * A sum, with a break in every round: the guest goes on in another VM with the same memory. A vector register travels
+ * along.
+ */
 STUB(travel, "xorl %r12d, %r12d\n"
      "1: addl $7, %r12d\n"
      "addl %r12d, 0x30000\n" CALL_HOST(1)
@@ -246,7 +248,6 @@ static inline void stub_test_dirty(gconstpointer class)
 	g_autoptr(GError) err = NULL;
 
 	GUEST_OR_SKIP(guest, class, 1);
-	g_assert_false(accel->dirty_harvest(guest->vm.accel, bitmap, G_N_ELEMENTS(bitmap), NULL));
 	LOAD(guest, dirty);
 	guest->on_call = on_call_break;
 	guest_start_long(guest);
@@ -270,7 +271,6 @@ static inline void stub_test_dirty(gconstpointer class)
 	g_assert_true(page_bit(bitmap, 0x70000));
 	g_assert_false(page_bit(bitmap, 0x40000));
 	accel->dirty_stop(guest->vm.accel);
-	g_assert_false(accel->dirty_harvest(guest->vm.accel, bitmap, G_N_ELEMENTS(bitmap), NULL));
 }
 
 /* --- time stands still while the VM is paused --- */
@@ -292,7 +292,6 @@ static inline void stub_test_pause(gconstpointer class)
 	LOAD(guest, tsc);
 	guest->on_call = on_call_break;
 	guest_start_long(guest);
-	timers_resume(guest->vm.timers);
 	start = __rdtsc();
 	g_assert_cmpint(guest_run(guest), ==, VCPU_EXIT_KICKED);
 	timers_pause(guest->vm.timers);

@@ -7,7 +7,8 @@
 #include "tests/guest-stubs-state.h"
 
 /*
- * Guests of a few instructions and what they must do, the same under every accelerator: guest_stubs_add(class) registers them all.
+ * Guests of a few instructions and what they must do, the same under every accelerator: guest_stubs_add(class)
+ * registers them all.
  */
 
 /* --- ports, in real mode --- */
@@ -280,7 +281,11 @@ static inline void stub_test_page_fault(gconstpointer class)
 	g_assert_cmphex(guest_read64(guest, GUEST_RESULT + 8), ==, 0);
 }
 
-STUB(triple_fault, SAY("t") "movq $0, (%rsp)\n lidt (%rsp)\n movabsq $0x0000700000001234, %rbx\n movb $1, (%rbx)\n 1: jmp 1b\n");
+STUB(triple_fault, SAY("t") "movq $0, (%rsp)\n"
+     "lidt (%rsp)\n"
+     "movabsq $0x0000700000001234, %rbx\n"
+     "movb $1, (%rbx)\n"
+     "1: jmp 1b\n");
 
 static inline void stub_test_triple_fault(gconstpointer class)
 {

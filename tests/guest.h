@@ -11,7 +11,8 @@
 #include "vmm/vm.h"
 
 /*
- * A machine just big enough for guests of a few dozen instructions, on any accelerator: RAM, buses, PIC, I/O APIC, and a test device.
+ * A machine just big enough for guests of a few dozen instructions, on any accelerator: RAM, buses, PIC, I/O APIC, and
+ * a test device.
  *
  *   port 0xe0  byte     text the guest says
  *   port 0xe1  byte     calls the host: guest->on_call(guest, value) on the vCPU's thread
@@ -19,8 +20,8 @@
  *   port 0xe8  byte     reads '0', '1', '2', ...
  *   0xd0000000          4 KiB of registers in MMIO
  *
- * Memory: page tables at 0x1000 (long mode, 4 GiB one to one in 2 MiB pages), GDT at 0x7000, IDT at 0x8000, code at 0x10000, stack below
- * 0x20000, results at 0x30000. Header-only, for one test program each.
+ * Memory: page tables at 0x1000 (long mode, 4 GiB one to one in 2 MiB pages), GDT at 0x7000, IDT at 0x8000, code at
+ * 0x10000, stack below 0x20000, results at 0x30000. Header-only, for one test program each.
  */
 #define GUEST_MEMORY (UINT64_C(4) << 20)
 #define GUEST_PML4 0x1000u
@@ -153,7 +154,8 @@ static inline void guest_build_tables(struct guest *guest)
 		guest_write64(guest, GUEST_PDPT + gib * 8, (GUEST_PD + gib * 0x1000) | 3);
 		/* present, writable, 2 MiB; uncached where there is no RAM */
 		for (uint64_t i = 0; i < 512; i++)
-			guest_write64(guest, GUEST_PD + gib * 0x1000 + i * 8, gib << 30 | i << 21 | (gib < 3 ? 0x83 : 0x9b));
+			guest_write64(guest, GUEST_PD + gib * 0x1000 + i * 8,
+				      gib << 30 | i << 21 | (gib < 3 ? 0x83 : 0x9b));
 	}
 	guest_write64(guest, GUEST_GDT + GUEST_CODE64, UINT64_C(0x00af9b000000ffff));
 	guest_write64(guest, GUEST_GDT + GUEST_DATA, UINT64_C(0x00cf93000000ffff));
@@ -219,7 +221,10 @@ static inline bool guest_create_accel(struct guest *guest, GError **err)
 	return true;
 }
 
-/* NULL: the host does not offer this accelerator, and the test has been marked as skipped. rom: a page of it at 0xf0000000 (or NULL). */
+/*
+ * NULL: the host does not offer this accelerator, and the test has been marked as skipped. rom: a page of it at
+ * 0xf0000000 (or NULL).
+ */
 static inline struct guest *guest_new_with_rom(const struct accel_class *class, unsigned n_cpus, const uint8_t *rom)
 {
 	autoptr(guest) guest = g_new0(struct guest, 1);
@@ -237,8 +242,8 @@ static inline struct guest *guest_new_with_rom(const struct accel_class *class, 
 	if (rom)
 		g_assert_true(memory_add_rom(guest->vm.mem, UINT64_C(0xf0000000), rom, MEMORY_PAGE_SIZE, NULL));
 	if (!guest_create_accel(guest, &err)) {
-		if (class == &accel_kvm_class &&
-		    (g_error_matches(err, LODGE_ERROR, LODGE_ERROR_UNSUPPORTED) || g_error_matches(err, LODGE_ERROR, LODGE_ERROR_DENIED)))
+		if (class == &accel_kvm_class && (g_error_matches(err, LODGE_ERROR, LODGE_ERROR_UNSUPPORTED) ||
+						  g_error_matches(err, LODGE_ERROR, LODGE_ERROR_DENIED)))
 			g_test_skip(err->message);
 		else
 			g_test_fail_printf("%s", err->message);
@@ -259,13 +264,16 @@ static inline struct guest *guest_new(const struct accel_class *class, unsigned 
 /* A 64-bit interrupt gate. */
 static inline void guest_set_gate(struct guest *guest, unsigned vector, uint64_t handler)
 {
-	guest_write64(guest, GUEST_IDT + vector * 16, (handler & 0xffff) | GUEST_CODE64 << 16 | UINT64_C(0x8e00) << 32 | (handler & 0xffff0000) << 32);
+	guest_write64(guest, GUEST_IDT + vector * 16,
+		      (handler & 0xffff) | GUEST_CODE64 << 16 | UINT64_C(0x8e00) << 32 | (handler & 0xffff0000) << 32);
 	guest_write64(guest, GUEST_IDT + vector * 16 + 8, handler >> 32);
 }
 
 static inline void guest_state_real(struct x86_cpu_state *state)
 {
-	const struct x86_segment data = { .base = GUEST_CODE, .limit = 0xffff, .selector = GUEST_CODE >> 4, .attr = 0x93 };
+	const struct x86_segment data = {
+		.base = GUEST_CODE, .limit = 0xffff, .selector = GUEST_CODE >> 4, .attr = 0x93
+	};
 
 	x86_state_reset(state, 0, true);
 	for (unsigned i = 0; i < X86_N_SEGS; i++)
@@ -308,6 +316,7 @@ static inline enum vcpu_exit guest_run(struct guest *guest)
 	enum vcpu_exit why;
 
 	guest->yield = false;
+	guest->vm.accel_class->resume(guest->vm.accel); /* guest time stands still until the VM starts */
 	do {
 		why = guest->vm.accel_class->vcpu_run(&guest->vcpus[0]);
 	} while (why == VCPU_EXIT_KICKED && !guest->done && !guest->yield);

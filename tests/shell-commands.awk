@@ -216,7 +216,7 @@ function flush_file(  i, c, two, rest, end) {
 			end_word()
 			kind[depth] = "pattern"
 			i++
-		} else if (two == "((" && expect[depth] && word == "") {
+		} else if (two == "((" && word == "" && plain) {
 			push("math")
 			math_parens[depth] = 2
 			i++

@@ -81,9 +81,9 @@ static void tear_down(struct fixture *f, gconstpointer data)
 }
 
 /* Runs the loop until the condition holds; the harness ends a test that waits in vain. */
-#define WAIT_UNTIL(f, condition)                                      \
-	do {                                                          \
-		while (!(condition))                                  \
+#define WAIT_UNTIL(f, condition) \
+	do { \
+		while (!(condition)) \
 			g_main_context_iteration((f)->context, TRUE); \
 	} while (0)
 
@@ -549,8 +549,8 @@ static void test_terminal_keys(struct fixture *f, gconstpointer data)
 		const char *keys;
 		enum chardev_command command;
 	} cases[] = {
-		{ "\x1d.", CHARDEV_COMMAND_END },	  { "\x1dq", CHARDEV_COMMAND_END },
-		{ "\x1dp", CHARDEV_COMMAND_PAUSE },	  { "\x1dr", CHARDEV_COMMAND_RESUME },
+		{ "\x1d.", CHARDEV_COMMAND_END },	   { "\x1dq", CHARDEV_COMMAND_END },
+		{ "\x1dp", CHARDEV_COMMAND_PAUSE },	   { "\x1dr", CHARDEV_COMMAND_RESUME },
 		{ "\x1ds", CHARDEV_COMMAND_POWER_BUTTON }, { "\x1d\x1a", CHARDEV_COMMAND_SUSPEND },
 	};
 
@@ -563,7 +563,8 @@ static void test_terminal_keys(struct fixture *f, gconstpointer data)
 		type(f, cases[i].keys);
 		WAIT_UNTIL(f, f->commands[cases[i].command] == before + 1);
 	}
-	type(f, "\x1d" "b");
+	type(f, "\x1d"
+		"b");
 	WAIT_UNTIL(f, f->breaks == 1);
 	g_assert_cmpuint(f->received->len, ==, 0);
 }
@@ -574,9 +575,13 @@ static void test_terminal_literal(struct fixture *f, gconstpointer data)
 	if (!open_terminal_console(f))
 		return;
 	/* ^C and ^Z are the guest's; an unknown key after the prefix cancels it and goes nowhere. */
-	type(f, "a\x1d\x1d" "b\x03\x1a\x1dx!");
+	type(f, "a\x1d\x1d"
+		"b\x03\x1a\x1dx!");
 	WAIT_UNTIL(f, f->received->len == 6);
-	g_assert_cmpmem(f->received->str, 6, "a\x1d" "b\x03\x1a!", 6);
+	g_assert_cmpmem(f->received->str, 6,
+			"a\x1d"
+			"b\x03\x1a!",
+			6);
 }
 
 static void test_terminal_help(struct fixture *f, gconstpointer data)
@@ -671,7 +676,8 @@ static void add_signal_tests(void)
 	for (size_t i = 0; i < G_N_ELEMENTS(deadly); i++) {
 		g_autofree char *name = g_strdup_printf("/chardev/terminal/restored-by-SIG%s", sigabbrev_np(deadly[i]));
 
-		g_test_add(name, struct fixture, GINT_TO_POINTER(deadly[i]), set_up, test_terminal_restored_by_signal, tear_down);
+		g_test_add(name, struct fixture, GINT_TO_POINTER(deadly[i]), set_up, test_terminal_restored_by_signal,
+			   tear_down);
 	}
 }
 

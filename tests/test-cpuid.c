@@ -81,8 +81,8 @@ static void test_feature_rows(void)
 			const struct cpu_feature_row *second = &cpu_feature_rows[other];
 
 			g_assert_cmpstr(row->name, !=, second->name);
-			g_assert_false(row->leaf == second->leaf && row->subleaf == second->subleaf && row->reg == second->reg &&
-				       row->bit == second->bit);
+			g_assert_false(row->leaf == second->leaf && row->subleaf == second->subleaf &&
+				       row->reg == second->reg && row->bit == second->bit);
 		}
 	}
 }
@@ -254,7 +254,9 @@ static void test_hypervisor_leaves(void)
 /* Linux computes crystal kHz * numerator / denominator in 32 bits: it must neither overflow nor stray. */
 static void test_tsc_ratio(void)
 {
-	static const uint32_t khz[] = { 800000, 1000000, 1999999, 2100000, 2593906, 2600000, 2994375, 3400001, 4294000 };
+	static const uint32_t khz[] = {
+		800000, 1000000, 1999999, 2100000, 2593906, 2600000, 2994375, 3400001, 4294000
+	};
 	struct cpu_features offer = full_offer();
 
 	for (size_t i = 0; i < G_N_ELEMENTS(khz); i++) {
@@ -326,7 +328,7 @@ static void test_msr_refusals(void)
 	g_assert_false(msr_policy_write(&all, &state, 0x123456, 0));
 	g_assert_false(msr_policy_write(&all, &state, 0xc0000082, UINT64_C(0x0000800000000000))); /* not canonical */
 	g_assert_false(msr_policy_write(&all, &state, 0x277, UINT64_C(0x0007040600070402)));	  /* type 2 */
-	g_assert_false(msr_policy_write(&all, &state, 0x250, 7));				  /* UC- is for the PAT */
+	g_assert_false(msr_policy_write(&all, &state, 0x250, 7)); /* UC- is for the PAT */
 	g_assert_false(msr_policy_write(&all, &state, 0x48, 0x8000));
 	g_assert_false(msr_policy_write(&all, &state, 0x49, 2));
 	g_assert_false(msr_policy_read(&all, &state, 0x49, &val));

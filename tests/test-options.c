@@ -29,7 +29,11 @@ static const struct option_row rows[] = {
 	{ .name = "number", .arg = "N", .type = OPTION_UINT, PLACE(number), .min = 1, .max = 32, .help = "a number" },
 	{ .name = "size", .arg = "SIZE", .type = OPTION_SIZE, PLACE(size), .unit = 1 << 20, .help = "a size" },
 	{ .name = "flag", .type = OPTION_FLAG, PLACE(flag), .help = "a flag" },
-	{ .name = "word", .arg = "WORD[,with-a-very-long-tail]", .type = OPTION_CALL, .parse = collect, .repeats = true,
+	{ .name = "word",
+	  .arg = "WORD[,with-a-very-long-tail]",
+	  .type = OPTION_CALL,
+	  .parse = collect,
+	  .repeats = true,
 	  .help = "collects .words" },
 };
 
@@ -85,7 +89,8 @@ static void test_refusals(struct fixture *f, gconstpointer data)
 		{ "--text a --number 33", "--number 33: a number from 1 to 32 is wanted" },
 		{ "--text a --number -1", "--number -1: a number from 1 to 32 is wanted" },
 		{ "--text a --number 1x", "--number 1x: a number from 1 to 32 is wanted" },
-		{ "--text a --number 99999999999999999999", "--number 99999999999999999999: a number from 1 to 32 is wanted" },
+		{ "--text a --number 99999999999999999999",
+		  "--number 99999999999999999999: a number from 1 to 32 is wanted" },
 		{ "--text a --number=", "--number : a number from 1 to 32 is wanted" },
 		{ "--text a --word bad", "--word: a bad word" },
 		{ "--text a --=b", "unknown option --" },

@@ -190,7 +190,8 @@ static void test_ecam(void)
 	g_assert_cmphex(board_mmio_read(board, PCI_ECAM_BASE + (31 << 15), 4), ==, 0xffffffff);
 	g_assert_cmphex(board_mmio_read(board, PCI_ECAM_BASE + (UINT64_C(1) << 12), 4), ==, 0xffffffff);
 	/* across the end of a function's space */
-	g_assert_cmphex(board_mmio_read(board, PCI_ECAM_BASE + (toy->pci.slot << 15) + 0xffe, 4) & 0xffff0000, ==, 0xffff0000);
+	g_assert_cmphex(board_mmio_read(board, PCI_ECAM_BASE + (toy->pci.slot << 15) + 0xffe, 4) & 0xffff0000, ==,
+			0xffff0000);
 	/* firmware moves the window, a reset moves it back */
 	board_config_write(board, 0, 0x60, (uint32_t)moved | 1, 4);
 	g_assert_cmphex(get(board, toy, 0, 4), ==, 0xffffffff);
@@ -242,8 +243,8 @@ static void test_bar_sizing(void)
 	struct toy *toy = toy_new(board);
 
 	put(board, toy, 4, 0, 2);
-	g_assert_cmphex(probe_bar(board, toy, BAR_MEM, false), ==, (uint32_t)~(MEM_SIZE - 1));
-	g_assert_cmphex(probe_bar(board, toy, BAR_IO, false), ==, (uint32_t)~(IO_SIZE - 1) | 1);
+	g_assert_cmphex(probe_bar(board, toy, BAR_MEM, false), ==, (uint32_t) ~(MEM_SIZE - 1));
+	g_assert_cmphex(probe_bar(board, toy, BAR_IO, false), ==, (uint32_t) ~(IO_SIZE - 1) | 1);
 	g_assert_cmphex(probe_bar(board, toy, BAR_MEM64, true), ==, ~(MEM64_SIZE - 1) | 0xc);
 	g_assert_cmphex(probe_bar(board, toy, BAR_MSIX, false), ==, 0xfffff000);
 	g_assert_cmphex(probe_bar(board, toy, 5, false), ==, 0);

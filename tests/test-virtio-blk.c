@@ -191,7 +191,8 @@ static void start(struct fixture *f, uint64_t features)
 
 static void put_header(struct fixture *f, uint32_t type, uint64_t sector)
 {
-	uint32_t words[4] = { GUINT32_TO_LE(type), 0, GUINT32_TO_LE((uint32_t)sector), GUINT32_TO_LE((uint32_t)(sector >> 32)) };
+	uint32_t words[4] = { GUINT32_TO_LE(type), 0, GUINT32_TO_LE((uint32_t)sector),
+			      GUINT32_TO_LE((uint32_t)(sector >> 32)) };
 	uint8_t none = 0xff;
 
 	board_put(f->board, f->header, words, sizeof(words));
@@ -237,14 +238,16 @@ static void test_bad_arguments(void)
 	g_autoptr(GError) err = NULL;
 	bool closed[3] = { false };
 
-	g_assert_null(virtio_blk_new(&board->vm, &ram_disk_new(&closed[0])->node, "123456789012345678901", 1, "disk0", &err));
+	g_assert_null(
+		virtio_blk_new(&board->vm, &ram_disk_new(&closed[0])->node, "123456789012345678901", 1, "disk0", &err));
 	g_assert_error(err, LODGE_ERROR, LODGE_ERROR_INPUT);
 	g_assert_true(closed[0]);
 	g_clear_error(&err);
 	g_assert_null(virtio_blk_new(&board->vm, &ram_disk_new(&closed[1])->node, NULL, 0, "disk0", &err));
 	g_assert_true(closed[1]);
 	g_clear_error(&err);
-	g_assert_null(virtio_blk_new(&board->vm, &ram_disk_new(&closed[2])->node, NULL, VIRTIO_MAX_QUEUES + 1, "disk0", &err));
+	g_assert_null(virtio_blk_new(&board->vm, &ram_disk_new(&closed[2])->node, NULL, VIRTIO_MAX_QUEUES + 1, "disk0",
+				     &err));
 	g_assert_error(err, LODGE_ERROR, LODGE_ERROR_INPUT);
 	g_assert_true(closed[2]);
 	g_assert_cmpuint(board->vm.devices->len, ==, 1);
@@ -325,7 +328,8 @@ static void test_bad_requests(struct fixture *f, const void *data)
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_test_message("request %u", i);
 		g_assert_true(memory_fill(f->board->vm.mem, f->data, 0x5a, 4096));
-		g_assert_cmpuint(request(f, bad[i].type, bad[i].sector, bad[i].len, bad[i].device_writes), ==, bad[i].status);
+		g_assert_cmpuint(request(f, bad[i].type, bad[i].sector, bad[i].len, bad[i].device_writes), ==,
+				 bad[i].status);
 		/* no stale bytes for the guest */
 		if (bad[i].device_writes)
 			check_data(f, zeros, bad[i].len);
@@ -337,8 +341,8 @@ static void test_bad_requests(struct fixture *f, const void *data)
 
 static void put_range(struct fixture *f, unsigned i, uint64_t sector, uint32_t n, uint32_t flags)
 {
-	uint32_t words[4] = { GUINT32_TO_LE((uint32_t)sector), GUINT32_TO_LE((uint32_t)(sector >> 32)), GUINT32_TO_LE(n),
-			      GUINT32_TO_LE(flags) };
+	uint32_t words[4] = { GUINT32_TO_LE((uint32_t)sector), GUINT32_TO_LE((uint32_t)(sector >> 32)),
+			      GUINT32_TO_LE(n), GUINT32_TO_LE(flags) };
 
 	board_put(f->board, f->data + 16 * i, words, sizeof(words));
 }
@@ -351,16 +355,11 @@ static void test_bad_ranges(struct fixture *f, const void *data)
 		uint32_t n, flags;
 		uint8_t status;
 	} bad[] = {
-		{ T_DISCARD, 0, 1, 1, UNSUPP },
-		{ T_DISCARD, 0, 1, 2, UNSUPP },
-		{ T_ZEROES, 0, 1, 2, UNSUPP },
-		{ T_ZEROES, 0, 1, 0x80000001, UNSUPP },
-		{ T_DISCARD, SECTORS, 1, 0, IOERR },
-		{ T_DISCARD, SECTORS - 1, 2, 0, IOERR },
-		{ T_DISCARD, UINT64_MAX, 1, 0, IOERR },
-		{ T_DISCARD, UINT64_MAX / 512 + 1, 1, 0, IOERR },
-		{ T_ZEROES, 0, UINT32_MAX, 0, IOERR },
-		{ T_ZEROES, SECTORS - 1, 2, 1, IOERR },
+		{ T_DISCARD, 0, 1, 1, UNSUPP },		{ T_DISCARD, 0, 1, 2, UNSUPP },
+		{ T_ZEROES, 0, 1, 2, UNSUPP },		{ T_ZEROES, 0, 1, 0x80000001, UNSUPP },
+		{ T_DISCARD, SECTORS, 1, 0, IOERR },	{ T_DISCARD, SECTORS - 1, 2, 0, IOERR },
+		{ T_DISCARD, UINT64_MAX, 1, 0, IOERR }, { T_DISCARD, UINT64_MAX / 512 + 1, 1, 0, IOERR },
+		{ T_ZEROES, 0, UINT32_MAX, 0, IOERR },	{ T_ZEROES, SECTORS - 1, 2, 1, IOERR },
 	};
 	g_autofree uint8_t *before = g_memdup2(f->disk->bytes, DISK);
 
@@ -535,12 +534,17 @@ static void test_random(struct fixture *f, const void *data)
 	for (unsigned round = 0; round < 300; round++) {
 		for (unsigned i = 0; i < DEPTH; i++) {
 			/* each slot of a round has its own stretch of the disk, so that their order does not matter */
-			uint64_t sector = SECTORS / DEPTH * i + (uint64_t)g_test_rand_int_range(0, SECTORS / DEPTH - 16);
+			uint64_t sector = SECTORS / DEPTH * i +
+					  (uint64_t)g_test_rand_int_range(0, SECTORS / DEPTH - 16);
 			uint32_t len = (uint32_t)g_test_rand_int_range(1, 17) * 512;
 			uint64_t header = f->header + 32 * i, page = f->data + 8192 * i;
 			bool write = (round + i) % 2;
-			struct ring_buf bufs[4] = { { header, 16, false }, { page, 512, !write }, { page + 512, len - 512, !write }, { f->status + i, 1, true } };
-			uint32_t words[4] = { GUINT32_TO_LE(write ? T_OUT : T_IN), 0, GUINT32_TO_LE((uint32_t)sector), 0 };
+			struct ring_buf bufs[4] = { { header, 16, false },
+						    { page, 512, !write },
+						    { page + 512, len - 512, !write },
+						    { f->status + i, 1, true } };
+			uint32_t words[4] = { GUINT32_TO_LE(write ? T_OUT : T_IN), 0, GUINT32_TO_LE((uint32_t)sector),
+					      0 };
 
 			board_put(f->board, header, words, sizeof(words));
 			board_put(f->board, f->status + i, "\xff", 1);
@@ -636,7 +640,10 @@ static void stop_by_status(struct fixture *f)
 	driver_set_status(&f->driver, 0);
 }
 
-/* Stopping waits for the request in flight, and nothing starts afterwards. Returns how many of four requests were served. */
+/*
+ * Stopping waits for the request in flight, and nothing starts afterwards. Returns how many of four requests were
+ * served.
+ */
 static unsigned stop_in_flight(struct fixture *f, stop_fn stop)
 {
 	struct ring_buf bufs[] = { { f->header, 16, false }, { f->data, 512, true }, { f->status, 1, true } };

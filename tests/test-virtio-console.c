@@ -40,7 +40,8 @@ static void offer(struct chardev *chardev)
 	size_t taken = 0;
 
 	if (chardev->client && chardev->pending->len)
-		taken = chardev->client->receive(chardev->opaque, (const uint8_t *)chardev->pending->str, chardev->pending->len);
+		taken = chardev->client->receive(chardev->opaque, (const uint8_t *)chardev->pending->str,
+						 chardev->pending->len);
 	g_assert_cmpuint(taken, <=, chardev->pending->len);
 	g_string_erase(chardev->pending, 0, (gssize)taken);
 }
@@ -129,7 +130,8 @@ static void test_hostile(struct fixture *f, const void *data)
 	start(f, data);
 	turn_loop(f);
 	give_room(f, 0, 1);
-	ring_put_desc(&f->driver.rings[RX], f->driver.rings[RX].desc, 1, RAM, 1, 2 | (f->driver.rings[RX].packed ? 0x80 : 0), 1);
+	ring_put_desc(&f->driver.rings[RX], f->driver.rings[RX].desc, 1, RAM, 1,
+		      2 | (f->driver.rings[RX].packed ? 0x80 : 0), 1);
 	if (!f->driver.rings[RX].packed)
 		ring_publish(&f->driver.rings[RX], 1);
 	type(&f->chardev, "yz");
@@ -275,7 +277,10 @@ static void add(const char *name, void (*test)(struct fixture *f, const void *da
 	static const struct {
 		const char *name;
 		const uint64_t *features;
-	} layouts[] = { { "split", &split }, { "split-event", &split_event }, { "packed", &packed }, { "packed-event", &packed_event } };
+	} layouts[] = { { "split", &split },
+			{ "split-event", &split_event },
+			{ "packed", &packed },
+			{ "packed-event", &packed_event } };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(layouts); i++) {
 		g_autofree char *path = g_strdup_printf("/virtio-console/%s/%s", name, layouts[i].name);

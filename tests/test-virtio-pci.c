@@ -70,7 +70,8 @@ static void test_identity(void)
 	g_assert_cmphex(driver.config, ==, 0);
 	g_assert_cmpuint(common(&driver, 0x12, 2), ==, 1);
 	g_assert_cmphex(driver_offered(&driver), ==,
-			VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_RING_RESET);
+			VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC |
+				VIRTIO_F_RING_RESET);
 	set_common(&driver, 0, 2, 4);
 	g_assert_cmphex(common(&driver, 4, 4), ==, 0);
 }
@@ -390,8 +391,9 @@ static void test_pci_cfg_hostile(void)
 		uint8_t bar;
 		uint32_t off, len;
 	} bad[] = {
-		{ 0, 0, 0 }, { 0, 0, 3 }, { 0, 0, 8 }, { 0, 0, 0xffffffff }, { 0, 1, 4 }, { 0, 0x4000, 4 }, { 0, 0xfffffffc, 4 },
-		{ 1, 0, 4 }, { 2, 0x1000, 2 }, { 3, 0, 4 }, { 255, 0, 4 },
+		{ 0, 0, 0 },	  { 0, 0, 3 },	    { 0, 0, 8 },	  { 0, 0, 0xffffffff },
+		{ 0, 1, 4 },	  { 0, 0x4000, 4 }, { 0, 0xfffffffc, 4 }, { 1, 0, 4 },
+		{ 2, 0x1000, 2 }, { 3, 0, 4 },	    { 255, 0, 4 },
 	};
 	struct driver driver;
 	autoptr(board) board = board_with_rng(&driver);
@@ -539,7 +541,8 @@ static void test_load_refused(void)
 
 int main(int argc, char **argv)
 {
-	static const uint64_t split, packed = VIRTIO_F_RING_PACKED, packed_event = VIRTIO_F_RING_PACKED | VIRTIO_F_EVENT_IDX;
+	static const uint64_t split, packed = VIRTIO_F_RING_PACKED,
+				     packed_event = VIRTIO_F_RING_PACKED | VIRTIO_F_EVENT_IDX;
 
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/virtio-pci/features-refused", test_features_refused);

@@ -69,7 +69,8 @@ static void take_one(struct fixture *f, uint16_t id, uint32_t len)
 
 typedef void (*hostile_fn)(struct fixture *f);
 
-static void put(struct fixture *f, uint64_t table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+static void put(struct fixture *f, uint64_t table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+		uint16_t next)
 {
 	ring_put_desc(&f->ring, table, i, addr, len, flags, next);
 }
@@ -326,26 +327,16 @@ static const struct bad_setup {
 	uint16_t size;
 	uint64_t desc, driver, device;
 } bad_setups[] = {
-	{ SPLIT, 0, 0x1000, 0x2000, 0x3000 },
-	{ SPLIT, 3, 0x1000, 0x2000, 0x3000 },
-	{ SPLIT, 512, 0x1000, 0x2000, 0x3000 },
-	{ SPLIT, 0xffff, 0x1000, 0x2000, 0x3000 },
-	{ SPLIT, 8, 0x1008, 0x2000, 0x3000 },
-	{ SPLIT, 8, 0x1000, 0x2001, 0x3000 },
-	{ SPLIT, 8, 0x1000, 0x2000, 0x3002 },
-	{ SPLIT, 8, RAM, 0x2000, 0x3000 },
-	{ SPLIT, 8, RAM - 0x70, 0x2000, 0x3000 },
-	{ SPLIT, 8, 0x1000, RAM - 20, 0x3000 },
-	{ SPLIT, 8, 0x1000, 0x2000, RAM - 64 },
-	{ SPLIT, 8, UINT64_MAX - 15, 0x2000, 0x3000 },
-	{ SPLIT, 8, 0x1000, 0x2000, UINT64_MAX - 3 },
-	{ PACKED, 0, 0x1000, 0x2000, 0x3000 },
-	{ PACKED, 257, 0x1000, 0x2000, 0x3000 },
-	{ PACKED, 8, 0x1004, 0x2000, 0x3000 },
-	{ PACKED, 8, 0x1000, 0x2002, 0x3000 },
-	{ PACKED, 8, 0x1000, 0x2000, 0x3001 },
-	{ PACKED, 8, RAM - 0x70, 0x2000, 0x3000 },
-	{ PACKED, 8, 0x1000, RAM, 0x3000 },
+	{ SPLIT, 0, 0x1000, 0x2000, 0x3000 },	       { SPLIT, 3, 0x1000, 0x2000, 0x3000 },
+	{ SPLIT, 512, 0x1000, 0x2000, 0x3000 },	       { SPLIT, 0xffff, 0x1000, 0x2000, 0x3000 },
+	{ SPLIT, 8, 0x1008, 0x2000, 0x3000 },	       { SPLIT, 8, 0x1000, 0x2001, 0x3000 },
+	{ SPLIT, 8, 0x1000, 0x2000, 0x3002 },	       { SPLIT, 8, RAM, 0x2000, 0x3000 },
+	{ SPLIT, 8, RAM - 0x70, 0x2000, 0x3000 },      { SPLIT, 8, 0x1000, RAM - 20, 0x3000 },
+	{ SPLIT, 8, 0x1000, 0x2000, RAM - 64 },	       { SPLIT, 8, UINT64_MAX - 15, 0x2000, 0x3000 },
+	{ SPLIT, 8, 0x1000, 0x2000, UINT64_MAX - 3 },  { PACKED, 0, 0x1000, 0x2000, 0x3000 },
+	{ PACKED, 257, 0x1000, 0x2000, 0x3000 },       { PACKED, 8, 0x1004, 0x2000, 0x3000 },
+	{ PACKED, 8, 0x1000, 0x2002, 0x3000 },	       { PACKED, 8, 0x1000, 0x2000, 0x3001 },
+	{ PACKED, 8, RAM - 0x70, 0x2000, 0x3000 },     { PACKED, 8, 0x1000, RAM, 0x3000 },
 	{ PACKED, 8, 0x1000, 0x2000, UINT64_MAX - 3 },
 };
 
@@ -356,7 +347,11 @@ static void test_bad_setup(void)
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(bad_setups); i++) {
 		const struct bad_setup *bad = &bad_setups[i];
-		struct virtqueue vq = { .max_size = 256, .size = bad->size, .desc = bad->desc, .driver = bad->driver, .device = bad->device };
+		struct virtqueue vq = { .max_size = 256,
+					.size = bad->size,
+					.desc = bad->desc,
+					.driver = bad->driver,
+					.device = bad->device };
 
 		g_test_message("setup %u", i);
 		g_assert_false(virtqueue_start(&vq, mem, bad->features));
@@ -374,7 +369,8 @@ static void test_bad_setup(void)
 /* --- what a driver does --- */
 
 static const uint64_t all_features[] = {
-	SPLIT, SPLIT | EVENT, SPLIT | INDIRECT, SPLIT | EVENT | INDIRECT, PACKED, PACKED | EVENT, PACKED | INDIRECT, PACKED | EVENT | INDIRECT,
+	SPLIT,	SPLIT | EVENT,	SPLIT | INDIRECT,  SPLIT | EVENT | INDIRECT,
+	PACKED, PACKED | EVENT, PACKED | INDIRECT, PACKED | EVENT | INDIRECT,
 };
 
 static void test_empty(const void *data)
@@ -392,7 +388,10 @@ static void test_shape(const void *data)
 	uint64_t features = *(const uint64_t *)data;
 	autoptr(fixture) f = fixture_new(8, features);
 	/* a descriptor of length 0 adds nothing, wherever it points */
-	struct ring_buf bufs[] = { { DATA, 16, false }, { DATA + 0x40, 0, false }, { DATA + 0x80, 4, false }, { UINT64_MAX, 0, true },
+	struct ring_buf bufs[] = { { DATA, 16, false },
+				   { DATA + 0x40, 0, false },
+				   { DATA + 0x80, 4, false },
+				   { UINT64_MAX, 0, true },
 				   { DATA + 0x100, 32, true } };
 	char text[32] = "sixteen bytes...four";
 	char back[33] = "";
@@ -453,7 +452,10 @@ static void test_packed_indirect_next_ignored(void)
 	g_assert_cmpuint(f->chain.in_len, ==, 8);
 }
 
-/* Many rounds through a small ring, chains of all lengths, given back in and out of order; long enough for 16-bit indices to wrap. */
+/*
+ * Many rounds through a small ring, chains of all lengths, given back in and out of order; long enough for 16-bit
+ * indices to wrap.
+ */
 static void test_rounds(const void *data)
 {
 	uint64_t features = *(const uint64_t *)data;
@@ -470,7 +472,8 @@ static void test_rounds(const void *data)
 			n[k] = 1 + g_rand_int_range(random, 0, 3);
 			for (unsigned i = 0; i < n[k]; i++)
 				bufs[i] = (struct ring_buf){ DATA + 64 * i, 8 + i, i > 0 };
-			id[k] = ring_add(&f->ring, bufs, n[k], features & INDIRECT && round % 2 ? TABLE + 0x100 * k : 0);
+			id[k] = ring_add(&f->ring, bufs, n[k],
+					 features & INDIRECT && round % 2 ? TABLE + 0x100 * k : 0);
 		}
 		g_assert_true(virtqueue_pop(&f->vq, &f->chain));
 		g_assert_cmpuint(f->chain.n_out + f->chain.n_in, ==, n[0]);
@@ -533,7 +536,10 @@ static void test_signal_flags(const void *data)
 	}
 }
 
-/* The interrupt comes with the entry the driver named, not before, not again; over every ring position and both wrap counters. */
+/*
+ * The interrupt comes with the entry the driver named, not before, not again; over every ring position and both wrap
+ * counters.
+ */
 static void test_signal_event(const void *data)
 {
 	autoptr(fixture) f = fixture_new(8, *(const uint64_t *)data);
@@ -685,7 +691,8 @@ static void test_duel(const void *data)
 static void add_for(const char *name, const uint64_t *features, void (*test)(const void *))
 {
 	g_autofree char *path = g_strdup_printf("/virtqueue/%s/%s%s%s", name, *features & PACKED ? "packed" : "split",
-						*features & EVENT ? "-event" : "", *features & INDIRECT ? "-indirect" : "");
+						*features & EVENT ? "-event" : "",
+						*features & INDIRECT ? "-indirect" : "");
 
 	g_test_add_data_func(path, features, test);
 }

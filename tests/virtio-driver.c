@@ -180,7 +180,8 @@ void ring_init(struct ring *ring, struct memory *mem, uint64_t base, uint16_t si
 		ring->free_ids[i] = i;
 }
 
-void ring_put_desc(struct ring *ring, uint64_t table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next)
+void ring_put_desc(struct ring *ring, uint64_t table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+		   uint16_t next)
 {
 	uint64_t gpa = table + 16 * (uint64_t)i;
 
@@ -227,7 +228,8 @@ static uint16_t split_add(struct ring *ring, const struct ring_buf *bufs, unsign
 
 	for (unsigned i = n; i > 0; i--) {
 		id = take_id(ring);
-		ring_put_desc(ring, ring->desc, id, bufs[i - 1].addr, bufs[i - 1].len, buf_flags(&bufs[i - 1]) | (i < n ? 1 : 0), next);
+		ring_put_desc(ring, ring->desc, id, bufs[i - 1].addr, bufs[i - 1].len,
+			      buf_flags(&bufs[i - 1]) | (i < n ? 1 : 0), next);
 		next = id;
 	}
 	ring->n_descs[id] = (uint16_t)n;
@@ -240,7 +242,10 @@ static uint16_t packed_flags(bool wrap)
 	return wrap ? 0x0080 : 0x8000;
 }
 
-/* The head's flags word goes last: it makes the whole chain available. In packed rings n_free counts ids; entries are n_descs. */
+/*
+ * The head's flags word goes last: it makes the whole chain available. In packed rings n_free counts ids; entries are
+ * n_descs.
+ */
 static uint16_t packed_add(struct ring *ring, const struct ring_buf *bufs, unsigned n, uint16_t extra)
 {
 	uint16_t id = take_id(ring), head = ring->next, head_flags = 0;
@@ -250,7 +255,8 @@ static uint16_t packed_add(struct ring *ring, const struct ring_buf *bufs, unsig
 
 		if (i == 0)
 			head_flags = flags;
-		ring_put_desc(ring, ring->desc, ring->next, bufs[i].addr, bufs[i].len, i ? flags : packed_flags(!ring->next_wrap), id);
+		ring_put_desc(ring, ring->desc, ring->next, bufs[i].addr, bufs[i].len,
+			      i ? flags : packed_flags(!ring->next_wrap), id);
 		if (++ring->next == ring->size) {
 			ring->next = 0;
 			ring->next_wrap = !ring->next_wrap;

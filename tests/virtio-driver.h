@@ -11,8 +11,9 @@
 #include "vmm/vm.h"
 
 /*
- * The other side of virtio for tests: a machine of buses and memory without vCPUs, a driver that finds a device through configuration space as a
- * guest would, and rings in guest memory, split and packed, written from the specification and sharing no code with the device side.
+ * The other side of virtio for tests: a machine of buses and memory without vCPUs, a driver that finds a device
+ * through configuration space as a guest would, and rings in guest memory, split and packed, written from the
+ * specification and sharing no code with the device side.
  *
  * Nothing here waits for time: driver_wait() runs the loop until the device has used a buffer.
  */
@@ -56,9 +57,9 @@ struct ring {
 	bool packed, event_idx;
 	uint16_t size, n_free;
 	uint64_t desc, driver, device, end;
-	uint16_t next, used;	  /* split: avail index, used index seen; packed: ring positions */
+	uint16_t next, used;	   /* split: avail index, used index seen; packed: ring positions */
 	bool next_wrap, used_wrap; /* packed */
-	uint16_t added;		  /* entries added since the last ring_wants_kick() */
+	uint16_t added;		   /* entries added since the last ring_wants_kick() */
 	uint16_t free_ids[256];
 	uint16_t n_descs[256]; /* by id */
 };
@@ -72,13 +73,15 @@ uint16_t ring_add(struct ring *ring, const struct ring_buf *bufs, unsigned n, ui
 /* The next used buffer, if there is one. */
 bool ring_take(struct ring *ring, uint16_t *id, uint32_t *len);
 
-bool ring_wants_kick(struct ring *ring);       /* does the device want to hear of what was added? */
-void ring_want_signal(struct ring *ring);      /* interrupt at the next used buffer */
+bool ring_wants_kick(struct ring *ring);  /* does the device want to hear of what was added? */
+void ring_want_signal(struct ring *ring); /* interrupt at the next used buffer */
 void ring_want_no_signal(struct ring *ring);
-void ring_want_signal_at(struct ring *ring, uint16_t ahead); /* event index: when ahead more entries after the next are used */
+void ring_want_signal_at(struct ring *ring,
+			 uint16_t ahead); /* event index: when ahead more entries after the next are used */
 
 /* Raw words, for hostile tests. */
-void ring_put_desc(struct ring *ring, uint64_t table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags, uint16_t next);
+void ring_put_desc(struct ring *ring, uint64_t table, unsigned i, uint64_t addr, uint32_t len, uint16_t flags,
+		   uint16_t next);
 void ring_publish(struct ring *ring, uint16_t head); /* split: makes head available */
 
 /* --- driver --- */

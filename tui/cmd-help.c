@@ -2,7 +2,6 @@
 #include "tui/cmd.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include "core/base/error.h"
 
@@ -11,7 +10,9 @@ struct help_options {
 };
 
 static const struct option_row help_options[] = {
-	{ .name = "man", .type = OPTION_FLAG, .offset = G_STRUCT_OFFSET(struct help_options, man),
+	{ .name = "man",
+	  .type = OPTION_FLAG,
+	  .offset = G_STRUCT_OFFSET(struct help_options, man),
 	  .help = "write the manual page, in roff, to standard output" },
 };
 
@@ -65,8 +66,9 @@ static void append_man(GString *out)
 			     ".SH SYNOPSIS\n\\fBlodge\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR]...\n.br\n"
 			     "\\fBlodge\\fR \\-\\-help | \\-\\-version\n"
 			     ".SH DESCRIPTION\n"
-			     "Lodge runs virtual machines from a terminal with a virtual machine monitor of its own, on hardware\n"
-			     "virtualization where the host has it and on its own software x86\\-64 CPU everywhere else.\n"
+			     "Lodge runs virtual machines from a terminal with a virtual machine monitor of its own,\n"
+			     "on hardware virtualization where the host has it and on its own software x86\\-64 CPU\n"
+			     "everywhere else.\n"
 			     ".SH COMMANDS\n");
 	for (size_t i = 0; commands[i]; i++)
 		append_man_command(out, commands[i]);
@@ -83,7 +85,8 @@ static void append_overview(GString *out)
 	g_string_append(out, "\n\"lodge help COMMAND\" tells more about one of them.\n");
 }
 
-static bool append_asked(GString *out, const struct help_options *options, const struct options_result *parsed, GError **err)
+static bool append_asked(GString *out, const struct help_options *options, const struct options_result *parsed,
+			 GError **err)
 {
 	const struct command *about;
 

@@ -86,7 +86,7 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command cmd_host = {
 	.name = "host",
 	.summary = "Show what this host offers: CPU, memory, and accelerators with the measured reason",
-	.about = "Each accelerator that could be used is measured for a moment. The first one that is usable without being asked for by\n"
-		 "name is what lodge run --accel auto takes.",
+	.about = "Each accelerator that could be used is measured for a moment. The first one that is usable without\n"
+		 "being asked for by name is what lodge run --accel auto takes.",
 	.run = run,
 };

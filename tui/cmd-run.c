@@ -2,8 +2,6 @@
 #include "tui/cmd.h"
 
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "console/chardev.h"
 #include "core/base/error.h"
@@ -38,16 +36,20 @@ static const struct option_row run_options[] = {
 	  .help = "guest RAM, 512M unless given; K, M, G are powers of 1024, a bare number is MiB" },
 	{ .name = "cpus", .arg = "N", .type = OPTION_UINT, PLACE(vcpus), .min = 1, .max = VM_CONFIG_MAX_VCPUS,
 	  .help = "virtual CPUs, 1 unless given" },
-	{ .name = "disk", .arg = "FILE[,readonly][,serial=S]", .type = OPTION_CALL, .parse = parse_disk, .repeats = true,
+	{ .name = "disk", .arg = "FILE[,readonly][,serial=S]", .type = OPTION_CALL, .parse = parse_disk,
+	  .repeats = true,
 	  .help = "raw image or block device as /dev/vda, /dev/vdb...; a comma in FILE is written twice" },
 	{ .name = "accel", .arg = "auto|kvm|soft", .type = OPTION_STRING, PLACE(accel),
 	  .help = "what runs the guest: hardware, Lodge's software CPU, or the best that lodge host shows (auto)" },
-	{ .name = "cpu", .arg = "MODEL", .type = OPTION_STRING, PLACE(cpu), .help = "CPU model the guest sees, max unless given" },
+	{ .name = "cpu", .arg = "MODEL", .type = OPTION_STRING, PLACE(cpu),
+	  .help = "CPU model the guest sees, max unless given" },
 	{ .name = "name", .arg = "NAME", .type = OPTION_STRING, PLACE(name), .help = "the guest's name in messages" },
 	{ .name = "console", .arg = "stdio|none|unix:PATH|file:PATH", .type = OPTION_CALL, .parse = parse_console,
 	  .help = "where the guest's first serial port (ttyS0) leads, this terminal (stdio) unless given" },
-	{ .name = "no-reboot", .type = OPTION_FLAG, PLACE(no_reboot), .help = "end when the guest resets instead of booting it again" },
-	{ .name = "paused", .type = OPTION_FLAG, PLACE(paused), .help = "start paused; ^] r on the console lets the guest run" },
+	{ .name = "no-reboot", .type = OPTION_FLAG, PLACE(no_reboot),
+	  .help = "end when the guest resets instead of booting it again" },
+	{ .name = "paused", .type = OPTION_FLAG, PLACE(paused),
+	  .help = "start paused; ^] r on the console lets the guest run" },
 };
 
 static void append_keys(GString *out)
@@ -64,7 +66,8 @@ static void show_started(void *opaque, const struct vm_run_info *info)
 	const struct vm_config *config = opaque;
 	g_autoptr(GString) line = g_string_new(NULL);
 
-	g_string_append_printf(line, "lodge: %s guest \"%s\" (%s)", info->keys ? "connected to" : "running", info->name, info->why);
+	g_string_append_printf(line, "lodge: %s guest \"%s\" (%s)", info->keys ? "connected to" : "running", info->name,
+			       info->why);
 	if (info->paused)
 		g_string_append(line, info->keys ? ", paused: ^] r resumes" : ", paused");
 	if (info->keys)
@@ -92,7 +95,7 @@ static int report_failure(const char *name, const char *what, const char *text)
 static int report(const struct vm_config *config, const struct vm_run_result *result)
 {
 	if (result->lost_output)
-		fprintf(stderr, "lodge: %" G_GUINT64_FORMAT " bytes of console output were lost, the reader was too slow\n",
+		fprintf(stderr, "lodge: %" G_GUINT64_FORMAT " bytes of console output lost, the reader was too slow\n",
 			result->lost_output);
 	if (result->why == VM_STOP_QUIT && result->signal)
 		return report_signal(result->signal);
@@ -140,9 +143,9 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command cmd_run = {
 	.name = "run",
 	.summary = "Boot a transient virtual machine from a kernel, with its serial console on this terminal",
-	.about = "The guest lives as long as this command. Its poweroff ends it with exit status 0, a triple fault or a kernel panic\n"
-		 "with 1, a signal to lodge with 128 plus the signal's number. When standard input is not a terminal it is passed to\n"
-		 "the guest as it is, and its end does not end the guest.",
+	.about = "The guest lives as long as this command. Its poweroff ends it with exit status 0, a triple fault\n"
+		 "or a kernel panic with 1, a signal to lodge with 128 plus the signal's number. When standard input is\n"
+		 "not a terminal it is passed to the guest as it is, and its end does not end the guest.",
 	.append_about = append_keys,
 	.options = run_options,
 	.n_options = G_N_ELEMENTS(run_options),

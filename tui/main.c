@@ -17,7 +17,8 @@ static int no_such_command(const char *name)
 	if (!name)
 		fail(&error, LODGE_ERROR_USAGE, "no command given, see lodge --help");
 	else
-		fail(&error, LODGE_ERROR_USAGE, "unknown %s %s, see lodge --help", name[0] == '-' ? "option" : "command", name);
+		fail(&error, LODGE_ERROR_USAGE, "unknown %s %s, see lodge --help",
+		     name[0] == '-' ? "option" : "command", name);
 	return command_fail(error);
 }
 
@@ -37,7 +38,10 @@ static int dispatch(int argc, char **argv)
 	return no_such_command(name);
 }
 
-/* What was asked for on standard output must have got there: a full disk is a failure, a reader that went away is not our business. */
+/*
+ * What was asked for on standard output must have got there: a full disk is a failure, a reader that went away is not
+ * our business.
+ */
 static int flush_output(int status)
 {
 	if (status != EXIT_DONE || (!fflush(stdout) && !ferror(stdout)) || errno == EPIPE)

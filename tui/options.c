@@ -70,12 +70,16 @@ static bool parse_uint(const struct option_row *row, const char *value, unsigned
 	guint64 number;
 
 	if (!g_ascii_string_to_unsigned(value, 10, row->min, row->max, &number, NULL))
-		return fail(err, LODGE_ERROR_USAGE, "--%s %s: a number from %u to %u is wanted", row->name, value, row->min, row->max);
+		return fail(err, LODGE_ERROR_USAGE, "--%s %s: a number from %u to %u is wanted", row->name, value,
+			    row->min, row->max);
 	*out = (unsigned)number;
 	return true;
 }
 
-/* Puts the option's name before the message of whoever looked at the value, and makes it a matter of the command line. */
+/*
+ * Puts the option's name before the message of whoever looked at the value, and makes it a matter of the command
+ * line.
+ */
 static bool blame(const struct option_row *row, GError *error_consume, GError **err)
 {
 	fail(err, LODGE_ERROR_USAGE, "--%s: %s", row->name, error_consume->message);
@@ -106,8 +110,8 @@ static bool store(const struct option_row *row, void *target, const char *value,
 }
 
 /* One option at argv[*i]; moves *i on to its value when that is an argument of its own. */
-static bool parse_option(const struct option_row *rows, size_t n, void *target, int argc, char **argv, int *i, size_t *index,
-			 GError **err)
+static bool parse_option(const struct option_row *rows, size_t n, void *target, int argc, char **argv, int *i,
+			 size_t *index, GError **err)
 {
 	const char *text = argv[*i] + 2, *equals = strchr(text, '=');
 	g_autofree char *name = equals ? g_strndup(text, (gsize)(equals - text)) : g_strdup(text);
@@ -121,7 +125,8 @@ static bool parse_option(const struct option_row *rows, size_t n, void *target, 
 		return fail(err, LODGE_ERROR_USAGE, "--%s takes no value", row->name);
 	if (row->type != OPTION_FLAG && !value) {
 		if (*i + 1 >= argc)
-			return fail(err, LODGE_ERROR_USAGE, "--%s needs a value: --%s %s", row->name, row->name, row->arg);
+			return fail(err, LODGE_ERROR_USAGE, "--%s needs a value: --%s %s", row->name, row->name,
+				    row->arg);
 		value = argv[++*i];
 	}
 	return store(row, target, value, err);
@@ -136,8 +141,8 @@ static bool check_required(const struct option_row *rows, size_t n, const bool *
 	return true;
 }
 
-bool options_parse(const struct option_row *rows, size_t n, void *target, int argc, char **argv, struct options_result *result,
-		   GError **err)
+bool options_parse(const struct option_row *rows, size_t n, void *target, int argc, char **argv,
+		   struct options_result *result, GError **err)
 {
 	g_autofree bool *seen = g_new0(bool, n + 1);
 	size_t index = n;
@@ -200,7 +205,10 @@ void options_append_synopsis(GString *out, const struct option_row *rows, size_t
 	}
 }
 
-/* groff_man(7): a leading . or ' is a request, \ begins an escape, and a bare - may become a hyphen that nobody can paste. */
+/*
+ * groff_man(7): a leading . or ' is a request, \ begins an escape, and a bare - may become a hyphen that nobody can
+ * paste.
+ */
 void man_append_text(GString *out, const char *text)
 {
 	for (const char *p = text; *p; p++) {

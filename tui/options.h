@@ -8,9 +8,11 @@
 #include <stdint.h>
 
 /*
- * Options of a command: one table row says everything about one of them. Parsing, --help and the man page are made from the rows.
+ * Options of a command: one table row says everything about one of them. Parsing, --help and the man page are made
+ * from the rows.
  *
- * "--name VALUE" and "--name=VALUE" mean the same; of a repeated option the last one counts, unless its row collects; "--" ends the options.
+ * "--name VALUE" and "--name=VALUE" mean the same; of a repeated option the last one counts, unless its row collects;
+ * "--" ends the options.
  */
 enum option_type {
 	OPTION_FLAG,   /* bool: set to true; takes no value */
@@ -35,17 +37,17 @@ struct option_row {
 
 /* Where options_parse() stopped. */
 struct options_result {
-	bool help;     /* --help or -h was there: nothing after it was looked at */
+	bool help;	/* --help or -h was there: nothing after it was looked at */
 	int n_operands; /* arguments that are no options; argv[0 .. n_operands) */
 	char **operands;
 };
 
 /*
- * argv: the arguments after the command's name; reordered so that operands come together. Every refusal is LODGE_ERROR_USAGE and names
- * the option. target may be NULL when n is 0.
+ * argv: the arguments after the command's name; reordered so that operands come together. Every refusal is
+ * LODGE_ERROR_USAGE and names the option. target may be NULL when n is 0.
  */
-bool options_parse(const struct option_row *rows, size_t n, void *target, int argc, char **argv, struct options_result *result,
-		   GError **err);
+bool options_parse(const struct option_row *rows, size_t n, void *target, int argc, char **argv,
+		   struct options_result *result, GError **err);
 
 /* "  --memory SIZE      guest memory ...": appends one line for each row, and --help. */
 void options_append_help(GString *out, const struct option_row *rows, size_t n);

@@ -5,10 +5,11 @@
 #include <x86intrin.h>
 
 /*
- * Guest time stands still with the VM. The TSC runs on in hardware, so on resume the time that has passed is taken off again: through the
- * TSC offset where the kernel shows it (all vCPUs by the same amount, so that they stay in step), otherwise by writing the paused value to
- * all of them, which the kernel takes for a synchronization because the writes come close together.
- * The PV clock is the VM's virtual clock in nanoseconds: it goes on where it stood, or where a loaded state says it was.
+ * Guest time stands still with the VM, and until it starts. The TSC runs on in hardware, so on resume the time that
+ * has passed is taken off again: through the TSC offset where the kernel shows it (all vCPUs by the same amount, so
+ * that they stay in step), otherwise by writing the paused value to all of them, which the kernel takes for a
+ * synchronization because the writes come close together. The PV clock is the VM's virtual clock in nanoseconds: it
+ * goes on where it stood, or where a loaded state says it was.
  */
 #define MSR_TSC 0x10u
 
@@ -65,6 +66,13 @@ static void rewind_tsc(struct kvm_accel *kvm)
 	}
 }
 
+void kvm_note_loaded(struct kvm_accel *kvm, uint64_t tsc)
+{
+	kvm->state_loaded = true;
+	kvm->paused_host_tsc = __rdtsc();
+	kvm->paused_guest_tsc = tsc;
+}
+
 void kvm_resume(struct accel *accel)
 {
 	struct kvm_accel *kvm = kvm_accel(accel);
@@ -73,9 +81,7 @@ void kvm_resume(struct accel *accel)
 	if (!kvm->paused)
 		return;
 	kvm->paused = false;
-	/* A loaded state has brought its own TSC a moment ago. */
-	if (!kvm->state_loaded)
-		rewind_tsc(kvm);
+	rewind_tsc(kvm);
 	clock.clock = kvm->state_loaded ? timers_now(accel->vm->timers) : kvm->paused_clock;
 	(void)ioctl(kvm->vm_fd, KVM_SET_CLOCK, &clock);
 }

@@ -9,13 +9,15 @@
 /*
  * Interrupts with the split irqchip: local APICs in the kernel, PIC and I/O APIC here.
  *
- * Messages go straight in with KVM_SIGNAL_MSI. The kernel reports the end of a level-triggered interrupt (KVM_EXIT_IOAPIC_EOI) only for vectors
- * it finds in the routes of the reserved GSIs; so each level-triggered message becomes such a route before it is sent for the first
- * time. A stale route costs an exit that means nothing; the oldest one makes room when the table is full.
+ * Messages go straight in with KVM_SIGNAL_MSI. The kernel reports the end of a level-triggered interrupt
+ * (KVM_EXIT_IOAPIC_EOI) only for vectors it finds in the routes of the reserved GSIs; so each level-triggered message
+ * becomes such a route before it is sent for the first time. A stale route costs an exit that means nothing; the
+ * oldest one makes room when the table is full.
  *
- * The PIC's output is a level. vCPU 0 takes the vector from the PIC only when the kernel says the guest can accept one, and asks for
- * an exit at the next such moment otherwise. From the PIC to the guest a vector is in one of two places: held (the kernel refused it) or
- * queued (the kernel has it, and KVM_RUN has not entered the guest since); a saved state shows both as an acknowledged interrupt.
+ * The PIC's output is a level. vCPU 0 takes the vector from the PIC only when the kernel says the guest can accept
+ * one, and asks for an exit at the next such moment otherwise. From the PIC to the guest a vector is in one of two
+ * places: held (the kernel refused it) or queued (the kernel has it, and KVM_RUN has not entered the guest since); a
+ * saved state shows both as an acknowledged interrupt.
  */
 #define MSI_BASE 0xfee00000u
 #define MSI_DEST_SHIFT 12
@@ -37,7 +39,10 @@ bool kvm_create_irqchip(struct kvm_accel *kvm, GError **err)
 
 	if (ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &split) < 0)
 		return fail_errno(err, "KVM: split irqchip");
-	/* Without it x2APIC IDs end at 255, which is more than Lodge gives out; images then keep the ID in the upper byte. */
+	/*
+	 * Without it x2APIC IDs end at 255, which is more than Lodge gives out; images then keep the ID in the upper
+	 * byte.
+	 */
 	(void)ioctl(kvm->vm_fd, KVM_ENABLE_CAP, &x2apic);
 	return true;
 }
@@ -56,7 +61,10 @@ static bool set_routes(struct kvm_accel *kvm)
 	return ioctl(kvm->vm_fd, KVM_SET_GSI_ROUTING, table) == 0;
 }
 
-/* Asks for EOI exits of a level-triggered message. The allocation happens once for each message a pin is programmed with. */
+/*
+ * Asks for EOI exits of a level-triggered message. The allocation happens once for each message a pin is programmed
+ * with.
+ */
 static void learn_route(struct kvm_accel *kvm, uint32_t address, uint32_t data)
 {
 	unsigned i = 0;
@@ -79,7 +87,9 @@ static void learn_route(struct kvm_accel *kvm, uint32_t address, uint32_t data)
 void kvm_msi(struct accel *accel, const struct msi_message *msg)
 {
 	struct kvm_accel *kvm = kvm_accel(accel);
-	struct kvm_msi msi = { .address_lo = (uint32_t)msg->address, .address_hi = (uint32_t)(msg->address >> 32), .data = msg->data };
+	struct kvm_msi msi = { .address_lo = (uint32_t)msg->address,
+			       .address_hi = (uint32_t)(msg->address >> 32),
+			       .data = msg->data };
 
 	if (msi.data & MSI_LEVEL)
 		learn_route(kvm, msi.address_lo, msi.data);
@@ -111,7 +121,8 @@ void kvm_prepare_extint(struct kvm_vcpu_data *kv)
 	struct kvm_accel *kvm = kv->kvm;
 	struct kvm_run *run = kv->run;
 
-	if (kv->extint_held < 0 && run->ready_for_interrupt_injection && __atomic_load_n(&kvm->extint, __ATOMIC_SEQ_CST)) {
+	if (kv->extint_held < 0 && run->ready_for_interrupt_injection &&
+	    __atomic_load_n(&kvm->extint, __ATOMIC_SEQ_CST)) {
 		kv->extint_held = vm_pic_ack(kvm->base.vm);
 		__atomic_store_n(&kv->vcpu->stats.interrupts, kv->vcpu->stats.interrupts + 1, __ATOMIC_RELAXED);
 	}
@@ -138,6 +149,7 @@ void kvm_expect_eois(struct kvm_vcpu_data *kv, const uint8_t lapic[1024])
 		bool active = image_bit(lapic, LAPIC_ISR, vector) || image_bit(lapic, LAPIC_IRR, vector);
 
 		if (active && image_bit(lapic, LAPIC_TMR, vector))
-			learn_route(kv->kvm, MSI_BASE | kv->vcpu->apic_id << MSI_DEST_SHIFT, vector | MSI_LEVEL | MSI_ASSERT);
+			learn_route(kv->kvm, MSI_BASE | kv->vcpu->apic_id << MSI_DEST_SHIFT,
+				    vector | MSI_LEVEL | MSI_ASSERT);
 	}
 }

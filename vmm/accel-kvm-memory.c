@@ -7,8 +7,9 @@
 #include "core/base/error.h"
 
 /*
- * Memory slots, and the dirty log over them. The kernel logs what vCPUs write; what devices write reaches us through the memory listener, which
- * is called while a page's CLEAN flag is set. A page is dirty when either says so. The bitmap counts RAM pages in slot order, ROM left out.
+ * Memory slots, and the dirty log over them. The kernel logs what vCPUs write; what devices write reaches us through
+ * the memory listener, which is called while a page's CLEAN flag is set. A page is dirty when either says so. The
+ * bitmap counts RAM pages in slot order, ROM left out.
  */
 #define BITS_PER_WORD 64u
 
@@ -39,7 +40,8 @@ bool kvm_set_slots(struct accel *accel, GError **err)
 	const struct memory_slot *slots = memory_slots(accel->vm->mem, &n);
 
 	if (n > KVM_MAX_SLOTS)
-		return fail(err, LODGE_ERROR_INTERNAL, "KVM: %zu memory slots, at most %u are possible", n, KVM_MAX_SLOTS);
+		return fail(err, LODGE_ERROR_INTERNAL, "KVM: %zu memory slots, at most %u are possible", n,
+			    KVM_MAX_SLOTS);
 	kvm_dirty_stop(accel);
 	remove_slots(kvm);
 	for (size_t i = 0; i < n; i++) {
@@ -98,7 +100,8 @@ static void note_write(void *opaque, uint64_t gpa, size_t len)
 			size_t bit = slot->first_page + page;
 
 			__atomic_fetch_and(&slot->page_flags[page], (uint8_t)~MEMORY_PAGE_CLEAN, __ATOMIC_RELAXED);
-			__atomic_fetch_or(&kvm->dirty[bit / BITS_PER_WORD], UINT64_C(1) << bit % BITS_PER_WORD, __ATOMIC_RELAXED);
+			__atomic_fetch_or(&kvm->dirty[bit / BITS_PER_WORD], UINT64_C(1) << bit % BITS_PER_WORD,
+					  __ATOMIC_RELAXED);
 		}
 		return;
 	}
@@ -116,7 +119,8 @@ static void set_clean(const struct kvm_slot *slot, bool clean)
 
 static bool log_slot(struct kvm_accel *kvm, struct kvm_slot *slot, bool on, GError **err)
 {
-	slot->region.flags = on ? slot->region.flags | KVM_MEM_LOG_DIRTY_PAGES : slot->region.flags & ~(uint32_t)KVM_MEM_LOG_DIRTY_PAGES;
+	slot->region.flags = on ? slot->region.flags | KVM_MEM_LOG_DIRTY_PAGES :
+				  slot->region.flags & ~(uint32_t)KVM_MEM_LOG_DIRTY_PAGES;
 	set_clean(slot, on);
 	return set_region(kvm, &slot->region, err);
 }
@@ -158,7 +162,8 @@ static bool harvest_slot(struct kvm_accel *kvm, const struct kvm_slot *slot, uin
 	struct kvm_dirty_log request = { .slot = slot->region.slot, .dirty_bitmap = log };
 
 	if (ioctl(kvm->vm_fd, KVM_GET_DIRTY_LOG, &request) < 0)
-		return fail_errno(err, "KVM: dirty log of the memory at 0x%llx", (unsigned long long)slot->region.guest_phys_addr);
+		return fail_errno(err, "KVM: dirty log of the memory at 0x%llx",
+				  (unsigned long long)slot->region.guest_phys_addr);
 	merge_bits(bitmap, slot->first_page, log, slot_pages(slot));
 	return true;
 }
@@ -170,7 +175,8 @@ bool kvm_dirty_harvest(struct accel *accel, uint64_t *bitmap, size_t n_words, GE
 	if (!kvm->dirty)
 		return fail(err, LODGE_ERROR_STATE, "the dirty log is not on");
 	if (n_words < words_for(kvm->n_pages))
-		return fail(err, LODGE_ERROR_INTERNAL, "dirty bitmap of %zu words for %zu pages", n_words, kvm->n_pages);
+		return fail(err, LODGE_ERROR_INTERNAL, "dirty bitmap of %zu words for %zu pages", n_words,
+			    kvm->n_pages);
 	memset(bitmap, 0, n_words * sizeof(*bitmap));
 	for (size_t i = 0; i < kvm->n_slots; i++) {
 		if (!is_ram(&kvm->slots[i]))

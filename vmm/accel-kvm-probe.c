@@ -14,9 +14,10 @@
 #include "core/base/fd.h"
 
 /*
- * Whether /dev/kvm is there, may be used, and is worth using. It can be all there and still interpret each instruction of a guest's kernel,
- * as some kernels do on hosts without VT-x or AMD-V; so a loop in 64-bit kernel mode is run against the clock. Runs grow until one takes
- * long enough to be measured, so a slow KVM is found out after the first, short one; a timer ends a KVM that does not come back.
+ * Whether /dev/kvm is there, may be used, and is worth using. It can be all there and still interpret each instruction
+ * of a guest's kernel, as some kernels do on hosts without VT-x or AMD-V; so a loop in 64-bit kernel mode is run
+ * against the clock. Runs grow until one takes long enough to be measured, so a slow KVM is found out after the first,
+ * short one; a timer ends a KVM that does not come back.
  */
 #define NATIVE_MIPS 200.0
 #define FIRST_LOOPS 1000u
@@ -48,9 +49,10 @@ static bool refuse_open(GError **err)
 	case ENOENT:
 	case ENODEV:
 	case ENXIO:
-		return fail(err, LODGE_ERROR_UNSUPPORTED,
-			    "/dev/kvm is not there: no hardware virtualization here, or its module is not loaded "
-			    "('modprobe kvm_intel' or 'kvm_amd'; inside a VM switch on nested virtualization, in a container pass the device in)");
+		return fail(
+			err, LODGE_ERROR_UNSUPPORTED,
+			"/dev/kvm is not there: no hardware virtualization here, or its module is not loaded "
+			"('modprobe kvm_intel' or 'kvm_amd'; inside a VM switch on nested virtualization, in a container pass the device in)");
 	case EACCES:
 	case EPERM:
 		return fail(err, LODGE_ERROR_DENIED,
@@ -72,14 +74,15 @@ int kvm_open(GError **err)
 	}
 	version = ioctl(fd, KVM_GET_API_VERSION, 0);
 	if (version != KVM_API_VERSION) {
-		fail(err, LODGE_ERROR_UNSUPPORTED, "/dev/kvm speaks API version %d, Lodge needs %d", version, KVM_API_VERSION);
+		fail(err, LODGE_ERROR_UNSUPPORTED, "/dev/kvm speaks API version %d, Lodge needs %d", version,
+		     KVM_API_VERSION);
 		return -1;
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(needed_caps); i++) {
 		if (ioctl(fd, KVM_CHECK_EXTENSION, needed_caps[i].cap) > 0)
 			continue;
-		fail(err, LODGE_ERROR_UNSUPPORTED, "/dev/kvm lacks %s (capability %d): the host's kernel is too old", needed_caps[i].name,
-		     needed_caps[i].cap);
+		fail(err, LODGE_ERROR_UNSUPPORTED, "/dev/kvm lacks %s (capability %d): the host's kernel is too old",
+		     needed_caps[i].name, needed_caps[i].cap);
 		return -1;
 	}
 	return fd_steal(&fd);
@@ -208,8 +211,12 @@ static bool guest_memory(struct timed_guest *guest)
 
 static bool guest_long_mode(struct timed_guest *guest)
 {
-	const struct kvm_segment code = { .limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1 };
-	const struct kvm_segment data = { .limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1 };
+	const struct kvm_segment code = {
+		.limit = 0xffffffff, .selector = 8, .type = 11, .present = 1, .s = 1, .l = 1, .g = 1
+	};
+	const struct kvm_segment data = {
+		.limit = 0xffffffff, .selector = 16, .type = 3, .present = 1, .s = 1, .db = 1, .g = 1
+	};
 	struct kvm_sregs sregs;
 
 	if (ioctl(guest->vcpu_fd, KVM_GET_SREGS, &sregs) < 0)
@@ -252,7 +259,8 @@ static bool timed_guest_init(struct timed_guest *guest, int kvm_fd)
 	if (guest->vcpu_fd < 0)
 		return false;
 	guest->run = map(guest->run_size, MAP_SHARED, guest->vcpu_fd);
-	return guest->run && ioctl(guest->vcpu_fd, KVM_SET_CPUID2, cpuid) == 0 && guest_long_mode(guest) && guest_timer(guest);
+	return guest->run && ioctl(guest->vcpu_fd, KVM_SET_CPUID2, cpuid) == 0 && guest_long_mode(guest) &&
+	       guest_timer(guest);
 }
 
 static uint64_t clock_ns(void)
@@ -263,7 +271,10 @@ static uint64_t clock_ns(void)
 	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
 }
 
-/* Nanoseconds for that many loops; 0 when the guest did not come to its end, *interrupted when that was for lack of time. */
+/*
+ * Nanoseconds for that many loops; 0 when the guest did not come to its end, *interrupted when that was for lack of
+ * time.
+ */
 static uint64_t time_loops(struct timed_guest *guest, uint64_t loops, bool *interrupted)
 {
 	struct kvm_regs regs = { .rip = GUEST_CODE, .rflags = X86_FLAG_FIXED, .rbx = GUEST_DATA, .rcx = loops };
@@ -303,14 +314,17 @@ static double measure(struct timed_guest *guest)
 static char *describe(double mips)
 {
 	if (mips == 0)
-		return g_strdup("/dev/kvm does not run a 64-bit test guest: the host's KVM or an outer hypervisor is broken here");
+		return g_strdup(
+			"/dev/kvm does not run a 64-bit test guest: the host's KVM or an outer hypervisor is broken here");
 	if (mips < 0)
-		return g_strdup_printf("/dev/kvm did not end a short test guest within %u ms: no hardware virtualization behind it",
-				       (unsigned)(GIVE_UP_NS / NS_PER_MS));
+		return g_strdup_printf(
+			"/dev/kvm did not end a short test guest within %u ms: no hardware virtualization behind it",
+			(unsigned)(GIVE_UP_NS / NS_PER_MS));
 	if (mips < NATIVE_MIPS)
-		return g_strdup_printf("/dev/kvm interprets guest kernels here, %.1f M instructions/s: no hardware virtualization behind it "
-				       "(for that, use a host with VT-x or AMD-V, or switch on nested virtualization)",
-				       mips);
+		return g_strdup_printf(
+			"/dev/kvm interprets guest kernels here, %.1f M instructions/s: no hardware virtualization behind it "
+			"(for that, use a host with VT-x or AMD-V, or switch on nested virtualization)",
+			mips);
 	return g_strdup_printf("native execution, %.1f G guest instructions/s", mips / 1000.0);
 }
 

@@ -8,9 +8,9 @@
 #include "core/base/error.h"
 
 /*
- * struct x86_cpu_state to and from the kernel. Order when loading: control registers first, as they decide how the rest is read (x2APIC
- * mode, long mode); the local APIC before TSC_DEADLINE, which needs the timer's mode; events after the general registers, which reset them.
- * MSRs a kernel does not know are left out one by one.
+ * struct x86_cpu_state to and from the kernel. Order when loading: control registers first, as they decide how the
+ * rest is read (x2APIC mode, long mode); the local APIC before TSC_DEADLINE, which needs the timer's mode; events
+ * after the general registers, which reset them. MSRs a kernel does not know are left out one by one.
  */
 #define MSR_TSC 0x10u
 #define MSR_TSC_DEADLINE 0x6e0u
@@ -108,11 +108,14 @@ static bool set_msrs(struct kvm_vcpu_data *kv, const struct x86_cpu_state *state
 static struct x86_segment segment_from_kvm(const struct kvm_segment *from)
 {
 	unsigned attr = from->type | (unsigned)from->s << 4 | (unsigned)from->dpl << 5 | (unsigned)from->present << 7 |
-			(unsigned)from->avl << 12 | (unsigned)from->l << 13 | (unsigned)from->db << 14 | (unsigned)from->g << 15;
+			(unsigned)from->avl << 12 | (unsigned)from->l << 13 | (unsigned)from->db << 14 |
+			(unsigned)from->g << 15;
 
 	if (from->unusable)
 		attr &= ~X86_ATTR_P;
-	return (struct x86_segment){ .base = from->base, .limit = from->limit, .selector = from->selector, .attr = (uint16_t)attr };
+	return (struct x86_segment){
+		.base = from->base, .limit = from->limit, .selector = from->selector, .attr = (uint16_t)attr
+	};
 }
 
 static struct kvm_segment segment_to_kvm(const struct x86_segment *from)
@@ -191,8 +194,9 @@ static void get_regs(struct kvm_vcpu_data *kv, struct x86_cpu_state *state)
 	if (ioctl(kv->fd, KVM_GET_REGS, &r) < 0)
 		return;
 	const uint64_t gpr[X86_N_GPRS] = {
-		[X86_RAX] = r.rax, [X86_RCX] = r.rcx, [X86_RDX] = r.rdx, [X86_RBX] = r.rbx, [X86_RSP] = r.rsp, [X86_RBP] = r.rbp,
-		[X86_RSI] = r.rsi, [X86_RDI] = r.rdi, [X86_R8] = r.r8,	 [X86_R9] = r.r9,   [X86_R10] = r.r10, [X86_R11] = r.r11,
+		[X86_RAX] = r.rax, [X86_RCX] = r.rcx, [X86_RDX] = r.rdx, [X86_RBX] = r.rbx,
+		[X86_RSP] = r.rsp, [X86_RBP] = r.rbp, [X86_RSI] = r.rsi, [X86_RDI] = r.rdi,
+		[X86_R8] = r.r8,   [X86_R9] = r.r9,   [X86_R10] = r.r10, [X86_R11] = r.r11,
 		[X86_R12] = r.r12, [X86_R13] = r.r13, [X86_R14] = r.r14, [X86_R15] = r.r15,
 	};
 	memcpy(state->gpr, gpr, sizeof(gpr));
@@ -204,10 +208,24 @@ static bool set_regs(struct kvm_vcpu_data *kv, const struct x86_cpu_state *state
 {
 	const uint64_t *g = state->gpr;
 	struct kvm_regs r = {
-		.rax = g[X86_RAX], .rcx = g[X86_RCX], .rdx = g[X86_RDX], .rbx = g[X86_RBX], .rsp = g[X86_RSP], .rbp = g[X86_RBP],
-		.rsi = g[X86_RSI], .rdi = g[X86_RDI], .r8 = g[X86_R8],	 .r9 = g[X86_R9],   .r10 = g[X86_R10], .r11 = g[X86_R11],
-		.r12 = g[X86_R12], .r13 = g[X86_R13], .r14 = g[X86_R14], .r15 = g[X86_R15],
-		.rip = state->rip, .rflags = state->rflags,
+		.rax = g[X86_RAX],
+		.rcx = g[X86_RCX],
+		.rdx = g[X86_RDX],
+		.rbx = g[X86_RBX],
+		.rsp = g[X86_RSP],
+		.rbp = g[X86_RBP],
+		.rsi = g[X86_RSI],
+		.rdi = g[X86_RDI],
+		.r8 = g[X86_R8],
+		.r9 = g[X86_R9],
+		.r10 = g[X86_R10],
+		.r11 = g[X86_R11],
+		.r12 = g[X86_R12],
+		.r13 = g[X86_R13],
+		.r14 = g[X86_R14],
+		.r15 = g[X86_R15],
+		.rip = state->rip,
+		.rflags = state->rflags,
 	};
 
 	return ioctl(kv->fd, KVM_SET_REGS, &r) == 0;
@@ -456,6 +474,6 @@ bool kvm_set_state(struct vcpu *vcpu, const struct x86_cpu_state *state, GError 
 		if (!load_steps[i].set(kv, state))
 			return fail_errno(err, "vCPU %u: KVM refuses the %s", vcpu->index, load_steps[i].what);
 	(void)kvm_write_msr(kv->fd, MSR_TSC_DEADLINE, state->tsc_deadline);
-	kv->kvm->state_loaded = true;
+	kvm_note_loaded(kv->kvm, state->tsc);
 	return true;
 }

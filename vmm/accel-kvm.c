@@ -13,13 +13,14 @@
 #include "vmm/dev/devices.h"
 
 /*
- * Guests on the host's own processor. Local APICs live in the kernel, so HLT, INIT and SIPI never come out here; port and MMIO accesses go
- * straight to the VM's buses.
+ * Guests on the host's own processor. Local APICs live in the kernel, so HLT, INIT and SIPI never come out here; port
+ * and MMIO accesses go straight to the VM's buses.
  *
- * Leaving KVM_RUN: who wants it sets run->immediate_exit, then signals the thread. Whether the thread is in guest mode, about to enter it
- * or on its way out, it comes back with EINTR: the signal ends guest mode, the flag catches the moment before. A kick sets its own mark before
- * the flag, and the vCPU thread clears the flag before it looks at the mark, so a kick may cost one idle round but is never lost.
- * KVM_RUN completes a port or MMIO access before it answers EINTR, so the state is whole whenever vcpu_run() returns KICKED.
+ * Leaving KVM_RUN: who wants it sets run->immediate_exit, then signals the thread. Whether the thread is in guest
+ * mode, about to enter it or on its way out, it comes back with EINTR: the signal ends guest mode, the flag catches
+ * the moment before. A kick sets its own mark before the flag, and the vCPU thread clears the flag before it looks at
+ * the mark, so a kick may cost one idle round but is never lost. KVM_RUN completes a port or MMIO access before it
+ * answers EINTR, so the state is whole whenever vcpu_run() returns KICKED.
  */
 #define TSS_ADDR 0xfffbd000u /* three pages below the firmware that Intel processors may need in real mode */
 #define IDENTITY_MAP_ADDR 0xfffbc000u
@@ -51,7 +52,8 @@ static bool create_vm(struct kvm_accel *kvm, GError **err)
 	while (kvm->vm_fd < 0 && errno == EINTR);
 	if (kvm->vm_fd < 0)
 		return fail_errno(err, "KVM: creating a VM");
-	if (ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 || ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_ADDR) < 0)
+	if (ioctl(kvm->vm_fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map) < 0 ||
+	    ioctl(kvm->vm_fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_ADDR) < 0)
 		return fail_errno(err, "KVM: address of the TSS");
 	return kvm_create_irqchip(kvm, err);
 }
@@ -65,6 +67,7 @@ static struct accel *accel_create(struct vm *vm, const char *options, GError **e
 	kvm = g_new0(struct kvm_accel, 1);
 	kvm->base = (struct accel){ .class = &accel_kvm_class, .vm = vm };
 	kvm->vm_fd = -1;
+	kvm->paused = true; /* until the VM starts */
 	g_mutex_init(&kvm->route_lock);
 	kvm->kvm_fd = kvm_open(err);
 	if (kvm->kvm_fd < 0 || !kvm_install_kick_handler(err) || !create_vm(kvm, err)) {
@@ -76,14 +79,19 @@ static struct accel *accel_create(struct vm *vm, const char *options, GError **e
 
 static bool ioeventfd(struct accel *accel, uint64_t mmio_addr, unsigned len, int fd, bool add)
 {
-	struct kvm_ioeventfd event = { .addr = mmio_addr, .len = len, .fd = fd, .flags = add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN };
+	struct kvm_ioeventfd event = {
+		.addr = mmio_addr, .len = len, .fd = fd, .flags = add ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN
+	};
 
 	return ioctl(kvm_accel(accel)->vm_fd, KVM_IOEVENTFD, &event) == 0;
 }
 
 /* --- vCPUs --- */
 
-/* What this KVM can do: its supported CPUID, and what it says through capabilities only because it depends on the local APIC's place. */
+/*
+ * What this KVM can do: its supported CPUID, and what it says through capabilities only because it depends on the
+ * local APIC's place.
+ */
 static bool offered_features(struct kvm_accel *kvm, struct cpu_features *offer, unsigned *phys_bits, GError **err)
 {
 	g_autofree struct cpuid_leaf *leaves = g_new0(struct cpuid_leaf, KVM_MAX_CPUID);
@@ -112,15 +120,17 @@ static bool make_cpuid_table(struct kvm_accel *kvm, int vcpu_fd, GError **err)
 	kvm->tsc_khz = khz > 0 ? (uint32_t)khz : host_tsc_khz();
 	if (!offered_features(kvm, &offer, &phys_bits, err))
 		return false;
-	kvm->cpuid = cpuid_table_new_native(vm->cpu_model ? vm->cpu_model : cpu_model_find(NULL, NULL), &offer, vm->n_vcpus, kvm->tsc_khz,
-					    phys_bits, err);
+	kvm->cpuid = cpuid_table_new_native(vm->cpu_model ? vm->cpu_model : cpu_model_find(NULL, NULL), &offer,
+					    vm->n_vcpus, kvm->tsc_khz, phys_bits, err);
 	return kvm->cpuid != NULL;
 }
 
 static bool set_cpuid(struct kvm_vcpu_data *kv, GError **err)
 {
 	g_autofree struct kvm_cpuid2 *cpuid = g_malloc0(sizeof(*cpuid) + CPUID_MAX_LEAVES * sizeof(cpuid->entries[0]));
-	const struct cpuid_dynamic dyn = { .apic_id = kv->vcpu->apic_id, .n_cpus = kv->vcpu->vm->n_vcpus, .xcr0 = X86_XCR0_X87 };
+	const struct cpuid_dynamic dyn = { .apic_id = kv->vcpu->apic_id,
+					   .n_cpus = kv->vcpu->vm->n_vcpus,
+					   .xcr0 = X86_XCR0_X87 };
 	struct cpuid_leaf leaves[CPUID_MAX_LEAVES];
 
 	cpuid->nent = (uint32_t)cpuid_table_leaves(kv->kvm->cpuid, &dyn, leaves, G_N_ELEMENTS(leaves));
@@ -307,8 +317,9 @@ static enum vcpu_exit fail_internal(struct kvm_vcpu_data *kv)
 
 	append_instruction(text, run);
 	g_clear_error(&kv->vcpu->error);
-	fail(&kv->vcpu->error, LODGE_ERROR_SYSTEM, "vCPU %u: KVM %s at guest address 0x%" G_GINT64_MODIFIER "x%s (suberror %u)",
-	     kv->vcpu->index, suberror_text(run->internal.suberror), current_rip(kv), text->str, run->internal.suberror);
+	fail(&kv->vcpu->error, LODGE_ERROR_SYSTEM,
+	     "vCPU %u: KVM %s at guest address 0x%" G_GINT64_MODIFIER "x%s (suberror %u)", kv->vcpu->index,
+	     suberror_text(run->internal.suberror), current_rip(kv), text->str, run->internal.suberror);
 	return VCPU_EXIT_ERROR;
 }
 
@@ -316,15 +327,16 @@ static enum vcpu_exit fail_entry(struct kvm_vcpu_data *kv)
 {
 	g_clear_error(&kv->vcpu->error);
 	fail(&kv->vcpu->error, LODGE_ERROR_SYSTEM,
-	     "vCPU %u: the processor refuses to enter the guest at 0x%" G_GINT64_MODIFIER "x (hardware reason 0x%llx)", kv->vcpu->index,
-	     current_rip(kv), (unsigned long long)kv->run->fail_entry.hardware_entry_failure_reason);
+	     "vCPU %u: the processor refuses to enter the guest at 0x%" G_GINT64_MODIFIER "x (hardware reason 0x%llx)",
+	     kv->vcpu->index, current_rip(kv), (unsigned long long)kv->run->fail_entry.hardware_entry_failure_reason);
 	return VCPU_EXIT_ERROR;
 }
 
 static enum vcpu_exit fail_unknown(struct kvm_vcpu_data *kv)
 {
 	g_clear_error(&kv->vcpu->error);
-	fail(&kv->vcpu->error, LODGE_ERROR_SYSTEM, "vCPU %u: KVM stops for a reason Lodge does not know (%u) at guest address 0x%" G_GINT64_MODIFIER "x",
+	fail(&kv->vcpu->error, LODGE_ERROR_SYSTEM,
+	     "vCPU %u: KVM stops for a reason Lodge does not know (%u) at guest address 0x%" G_GINT64_MODIFIER "x",
 	     kv->vcpu->index, kv->run->exit_reason, current_rip(kv));
 	return VCPU_EXIT_ERROR;
 }
@@ -391,7 +403,10 @@ static bool run_once(struct kvm_vcpu_data *kv, enum vcpu_exit *why)
 	kv->run->exit_reason = KVM_EXIT_UNKNOWN;
 	result = ioctl(kv->fd, KVM_RUN, 0);
 	saved = errno;
-	/* Turned away at the door by immediate_exit, the exit reason says nothing, and a queued PIC vector still waits. */
+	/*
+	 * Turned away at the door by immediate_exit, the exit reason says nothing, and a queued PIC vector still
+	 * waits.
+	 */
 	if (result == 0 || kv->run->exit_reason == KVM_EXIT_INTR)
 		kv->extint_queued = -1;
 	return result < 0 ? handle_errno(kv, saved, why) : handle_exit(kv, why);

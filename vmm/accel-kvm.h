@@ -15,15 +15,18 @@
 #include "vmm/vm.h"
 
 /*
- * What the files of the KVM accelerator share: accel-kvm.c runs vCPUs, accel-kvm-irq.c carries interrupts, accel-kvm-memory.c keeps slots and
- * the dirty log, accel-kvm-state.c moves architectural state, accel-kvm-clock.c stops and starts guest time, accel-kvm-probe.c opens
- * /dev/kvm and judges it.
+ * What the files of the KVM accelerator share: accel-kvm.c runs vCPUs, accel-kvm-irq.c carries interrupts,
+ * accel-kvm-memory.c keeps slots and the dirty log, accel-kvm-state.c moves architectural state, accel-kvm-clock.c
+ * stops and starts guest time, accel-kvm-probe.c opens /dev/kvm and judges it.
  */
 
 /* Interrupts KVM_RUN. Its handler does nothing; real-time signals up to here belong to libraries. */
 #define KVM_KICK_SIGNAL (SIGRTMIN + 4)
 
-/* Routes reserved for level-triggered messages of the I/O APIC, see accel-kvm-irq.c: 24 pins, with room for what they were before. */
+/*
+ * Routes reserved for level-triggered messages of the I/O APIC, see accel-kvm-irq.c: 24 pins, with room for what they
+ * were before.
+ */
 #define KVM_N_ROUTES 64u
 
 #define KVM_MAX_SLOTS 16u
@@ -75,7 +78,10 @@ struct kvm_vcpu_data {
 	bool kicked; /* atomic */
 	pid_t tid;   /* atomic: the thread inside vcpu_run(), 0 when none is */
 
-	/* PIC interrupt on its way, own thread: taken from the PIC but not by the kernel; taken by the kernel but perhaps not by the guest. -1: none. */
+	/*
+	 * PIC interrupt on its way, own thread: taken from the PIC but not by the kernel; taken by the kernel but
+	 * perhaps not by the guest. -1: none.
+	 */
 	int extint_held, extint_queued;
 
 	size_t n_msrs; /* indexes the kernel knows, found out once */
@@ -119,6 +125,8 @@ bool kvm_write_msr(int fd, uint32_t index, uint64_t val);
 /* accel-kvm-clock.c */
 void kvm_pause(struct accel *accel);
 void kvm_resume(struct accel *accel);
+/* A state with this TSC has just been loaded into a vCPU. */
+void kvm_note_loaded(struct kvm_accel *kvm, uint64_t tsc);
 
 /* accel-kvm.c: makes the vCPU's thread leave KVM_RUN, without meaning a kick. Any thread. */
 void kvm_poke(struct kvm_vcpu_data *kv);

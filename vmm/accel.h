@@ -10,13 +10,15 @@
 #include "vmm/x86-state.h"
 
 /*
- * The accelerator contract: what runs guest instructions. accel-kvm.c and cpu/soft.c implement it; nobody else knows which one runs.
+ * The accelerator contract: what runs guest instructions. accel-kvm.c and cpu/soft.c implement it; nobody else knows
+ * which one runs.
  *
- * Order of calls: create, set_slots, then vcpu_create for every vCPU, all before any vcpu_run. vcpu_run, get_state and set_state of a vCPU
- * are called on that vCPU's own thread or while its thread is parked by the VM (stopped). kick, msi, extint and nmi come from any thread.
+ * Order of calls: create, set_slots, then vcpu_create for every vCPU, all before any vcpu_run. vcpu_run, get_state and
+ * set_state of a vCPU are called on that vCPU's own thread or while its thread is parked by the VM (stopped). kick,
+ * msi, extint and nmi come from any thread.
  *
- * Port and MMIO accesses are dispatched inside vcpu_run() straight to vm->pio and vm->mmio; HLT waits inside it too. It returns
- * only for what the VM must decide.
+ * Port and MMIO accesses are dispatched inside vcpu_run() straight to vm->pio and vm->mmio; HLT waits inside it too.
+ * It returns only for what the VM must decide.
  */
 struct vm;
 struct vcpu;
@@ -52,7 +54,9 @@ struct accel_class {
 	/* Measures what this host offers; at most some tens of milliseconds; never fails. */
 	void (*probe)(struct accel_probe *probe);
 
-	/* options: text after the comma in --accel NAME,OPTIONS (may be NULL); unknown options are LODGE_ERROR_USAGE. */
+	/*
+	 * options: text after the comma in --accel NAME,OPTIONS (may be NULL); unknown options are LODGE_ERROR_USAGE.
+	 */
 	struct accel *(*create)(struct vm *vm, const char *options, GError **err);
 	void (*destroy)(struct accel *accel); /* after all vCPUs */
 	bool (*set_slots)(struct accel *accel, GError **err); /* (re)reads memory_slots(vm->mem) */
@@ -60,22 +64,33 @@ struct accel_class {
 	bool (*vcpu_create)(struct accel *accel, struct vcpu *vcpu, GError **err); /* fills vcpu->accel_data */
 	void (*vcpu_destroy)(struct vcpu *vcpu);
 	enum vcpu_exit (*vcpu_run)(struct vcpu *vcpu);
-	void (*vcpu_kick)(struct vcpu *vcpu); /* make vcpu_run return KICKED soon, also when it is about to be entered; async-safe to call twice */
+	/* Makes vcpu_run return KICKED soon, also when it is about to be entered. Harmless to repeat. */
+	void (*vcpu_kick)(struct vcpu *vcpu);
 	void (*vcpu_get_state)(struct vcpu *vcpu, struct x86_cpu_state *state);
 	bool (*vcpu_set_state)(struct vcpu *vcpu, const struct x86_cpu_state *state, GError **err);
 
 	void (*msi)(struct accel *accel, const struct msi_message *msg); /* MSI, or I/O APIC message in MSI form */
-	void (*extint)(struct accel *accel, bool level);		 /* the PIC's INT output, wired to LINT0 of vCPU 0 */
+	/* The PIC's INT output, wired to LINT0 of vCPU 0. */
+	void (*extint)(struct accel *accel, bool level);
 	void (*nmi)(struct vcpu *vcpu);
 
-	/* An eventfd that is signalled instead of a bus write of size len (value ignored). false: the bus handler will do it. May be NULL. */
+	/*
+	 * An eventfd that is signalled instead of a bus write of size len (value ignored). false: the bus handler will
+	 * do it. May be NULL.
+	 */
 	bool (*ioeventfd)(struct accel *accel, uint64_t mmio_addr, unsigned len, int fd, bool add);
 
-	/* Guest time stopped and started with the VM: keep TSC and PV clock from jumping. It stands until the first resume. Idempotent. */
+	/*
+	 * Guest time stopped and started with the VM: keep TSC and PV clock from jumping. It stands until the first
+	 * resume. Idempotent.
+	 */
 	void (*pause)(struct accel *accel);
 	void (*resume)(struct accel *accel);
 
-	/* Dirty log over all slots: start (all pages clean), harvest into a bitmap of one bit per RAM page (clears), stop. */
+	/*
+	 * Dirty log over all slots: start (all pages clean), harvest into a bitmap of one bit per RAM page (clears),
+	 * stop.
+	 */
 	bool (*dirty_start)(struct accel *accel, GError **err);
 	bool (*dirty_harvest)(struct accel *accel, uint64_t *bitmap, size_t n_words, GError **err);
 	void (*dirty_stop)(struct accel *accel);
@@ -94,8 +109,8 @@ extern const struct accel_class accel_soft_class;
 extern const struct accel_class *const accel_classes[];
 
 /*
- * Resolves --accel: "auto", "kvm", "soft", each with ",options". For auto, *why (may be NULL) gets one line saying what was chosen and, when a
- * faster one was passed over, why; g_free() it.
+ * Resolves --accel: "auto", "kvm", "soft", each with ",options". For auto, *why (may be NULL) gets one line saying
+ * what was chosen and, when a faster one was passed over, why; g_free() it.
  */
 const struct accel_class *accel_choose(const char *spec, char **options, char **why, GError **err);
 

@@ -89,7 +89,8 @@ void cpu_features_from_leaves(struct cpu_features *set, const struct cpuid_leaf 
 			const struct cpuid_leaf *leaf = &leaves[i];
 			const uint32_t regs[CPUID_N_REGS] = { leaf->eax, leaf->ebx, leaf->ecx, leaf->edx };
 
-			if (leaf->function == row->leaf && leaf->index == row->subleaf && regs[row->reg] >> row->bit & 1)
+			if (leaf->function == row->leaf && leaf->index == row->subleaf &&
+			    regs[row->reg] >> row->bit & 1)
 				cpu_features_add(set, (enum cpu_feature)f);
 		}
 	}

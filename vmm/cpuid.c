@@ -8,9 +8,9 @@
 #include "vmm/dev/lapic.h"
 
 /*
- * A guest's CPUID leaves. They are put together once, from the model's features and a few fixed descriptions (caches, topology, clocks);
- * what depends on the asking vCPU or on its control registers is patched into the copy cpuid_query() returns, so the table itself is
- * constant and may be read by any thread.
+ * A guest's CPUID leaves. They are put together once, from the model's features and a few fixed descriptions (caches,
+ * topology, clocks); what depends on the asking vCPU or on its control registers is patched into the copy
+ * cpuid_query() returns, so the table itself is constant and may be read by any thread.
  *
  * Layouts: Intel SDM volume 2 "CPUID"; AMD APM volume 3 appendix E; Linux Documentation/virt/kvm/x86/cpuid.rst.
  */
@@ -30,8 +30,10 @@ struct cpuid_table {
 #define XSAVE_AVX_SIZE 256u
 
 /*
- * Linux' tables of processor bugs list model 6/0x36, a processor without speculation, as affected by none of the speculation
- * bugs, and no driver or quirk looks for it under a hypervisor; so a guest kernel does not slow itself down here for nothing.
+ * Linux' tables of processor bugs list model 6/0x36, a processor without speculation, as affected by none of the
+ * speculation bugs, and no driver or quirk looks for it under a hypervisor; so a guest kernel does not slow itself
+ * down for nothing: an interpreter's branches are not the guest's. A translator that turns guest branches into host
+ * branches has to look at this identity and at ARCH_CAPABILITIES again.
  */
 static const struct cpu_identity soft_identity = { "GenuineIntel", 6, 0x36, 9, "Lodge software CPU" };
 
@@ -110,7 +112,8 @@ static unsigned id_bits(unsigned n)
 
 static bool is_amd(const struct cpuid_table *table)
 {
-	return strcmp(table->identity.vendor, "AuthenticAMD") == 0 || strcmp(table->identity.vendor, "HygonGenuine") == 0;
+	return strcmp(table->identity.vendor, "AuthenticAMD") == 0 ||
+	       strcmp(table->identity.vendor, "HygonGenuine") == 0;
 }
 
 static void add_feature_bits(struct cpuid_table *table)
@@ -129,8 +132,8 @@ static uint32_t signature(const struct cpu_identity *identity)
 {
 	unsigned base = MIN(identity->family, 15u);
 
-	return (identity->family - base) << 20 | (identity->model >> 4 & 0xf) << 16 | base << 8 | (identity->model & 0xf) << 4 |
-	       identity->stepping;
+	return (identity->family - base) << 20 | (identity->model >> 4 & 0xf) << 16 | base << 8 |
+	       (identity->model & 0xf) << 4 | identity->stepping;
 }
 
 static void set_vendor(struct cpuid_leaf *leaf, const char *vendor)
@@ -205,9 +208,9 @@ static void add_xsave(struct cpuid_table *table)
 }
 
 /*
- * Leaf 0x15 gives the TSC as a fraction of the local APIC timer's input. Linux multiplies crystal kHz with the numerator in 32
- * bits, so the numerator has a limit: exact for whole MHz, otherwise off by 120 ppm at worst. Guests that know KVM read the exact
- * frequency in leaf 0x40000010.
+ * Leaf 0x15 gives the TSC as a fraction of the local APIC timer's input. Linux multiplies crystal kHz with the
+ * numerator in 32 bits, so the numerator has a limit: exact for whole MHz, otherwise off by 120 ppm at worst. Guests
+ * that know KVM read the exact frequency in leaf 0x40000010.
  */
 static void add_tsc_ratio(struct cpuid_table *table, uint32_t tsc_khz)
 {
@@ -218,7 +221,8 @@ static void add_tsc_ratio(struct cpuid_table *table, uint32_t tsc_khz)
 	leaf->ecx = (uint32_t)LAPIC_TIMER_HZ;
 	for (uint64_t denominator = 1; denominator <= max_numerator; denominator++) {
 		uint64_t numerator = (tsc_khz * denominator + crystal_khz / 2) / crystal_khz;
-		uint64_t distance = (uint64_t)ABS((int64_t)(numerator * crystal_khz) - (int64_t)(tsc_khz * denominator));
+		uint64_t distance =
+			(uint64_t)ABS((int64_t)(numerator * crystal_khz) - (int64_t)(tsc_khz * denominator));
 		uint64_t error = distance * 4096 / denominator;
 
 		if (numerator > max_numerator)
@@ -274,11 +278,14 @@ static void add_brand(struct cpuid_table *table)
 /* AMD repeats leaf 1 EDX in 0x80000001, and tells caches and core counts in leaves of its own. */
 static void add_amd(struct cpuid_table *table)
 {
+	struct cpuid_leaf *leaf;
+
 	set_vendor(get_leaf(table, EXTENDED_BASE, 0), table->identity.vendor);
 	get_leaf(table, EXTENDED_BASE + 1, 0)->edx |= get_leaf(table, 1, 0)->edx & 0x0183f3ff;
 	if (table->n_cpus > 1)
 		get_leaf(table, EXTENDED_BASE + 1, 0)->ecx |= 1u << 1; /* CmpLegacy */
-	get_leaf(table, EXTENDED_BASE + 5, 0)->ecx = get_leaf(table, EXTENDED_BASE + 5, 0)->edx = 32u << 24 | 8u << 16 | 1u << 8 | 64;
+	leaf = get_leaf(table, EXTENDED_BASE + 5, 0);
+	leaf->ecx = leaf->edx = 32u << 24 | 8u << 16 | 1u << 8 | 64; /* L1: 32 KiB, 8 ways, 64-byte lines */
 	get_leaf(table, EXTENDED_BASE + 8, 0)->ecx = id_bits(table->n_cpus) << 12 | (table->n_cpus - 1);
 }
 
@@ -287,7 +294,8 @@ static void add_extended(struct cpuid_table *table, unsigned phys_bits)
 	get_leaf(table, EXTENDED_BASE, 0);
 	get_leaf(table, EXTENDED_BASE + 1, 0);
 	add_brand(table);
-	get_leaf(table, EXTENDED_BASE + 6, 0)->ecx = 1024u << 16 | 8u << 12 | 64; /* L2: 1 MiB, 16 ways, 64-byte lines */
+	/* L2: 1 MiB, 16 ways, 64-byte lines */
+	get_leaf(table, EXTENDED_BASE + 6, 0)->ecx = 1024u << 16 | 8u << 12 | 64;
 	get_leaf(table, EXTENDED_BASE + 8, 0)->eax = phys_bits | 48u << 8;
 	if (is_amd(table))
 		add_amd(table);
@@ -326,14 +334,16 @@ static bool feature_is_given(enum cpu_feature feature, unsigned n_cpus)
 	return feature == CPU_FEATURE_HYPERVISOR || (feature == CPU_FEATURE_HT && n_cpus > 1);
 }
 
-static bool choose_features(struct cpuid_table *table, const struct cpu_model *model, const struct cpu_features *offer, GError **err)
+static bool choose_features(struct cpuid_table *table, const struct cpu_model *model, const struct cpu_features *offer,
+			    GError **err)
 {
 	g_autoptr(GString) missing = g_string_new(NULL);
 
 	for (unsigned f = 0; f < CPU_N_FEATURES; f++) {
 		enum cpu_feature feature = (enum cpu_feature)f;
 		bool required = model_names_feature(model, feature);
-		bool wanted = required || model->level == CPU_MODELS_MAX || cpu_feature_rows[f].models == CPU_MODELS_ANY;
+		bool wanted = required || model->level == CPU_MODELS_MAX ||
+			      cpu_feature_rows[f].models == CPU_MODELS_ANY;
 		bool offered = feature == CPU_FEATURE_HT ? false : cpu_features_has(offer, feature);
 
 		if (wanted && (offered || feature_is_given(feature, table->n_cpus)))
@@ -344,13 +354,14 @@ static bool choose_features(struct cpuid_table *table, const struct cpu_model *m
 	if (missing->len == 0)
 		return true;
 	return fail(err, LODGE_ERROR_UNSUPPORTED,
-		    "CPU model '%s' needs what this host's processor does not have: %s; choose an older model, or 'max' for all it has",
+		    "CPU model '%s' needs what this host's processor does not have: %s; "
+		    "choose an older model, or 'max' for all it has",
 		    model->name, missing->str);
 }
 
 static struct cpuid_table *table_new(const struct cpu_model *model, const struct cpu_features *offer,
-				     const struct cpu_identity *identity, unsigned n_cpus, uint32_t tsc_khz, unsigned phys_bits,
-				     GError **err)
+				     const struct cpu_identity *identity, unsigned n_cpus, uint32_t tsc_khz,
+				     unsigned phys_bits, GError **err)
 {
 	autoptr(cpuid_table) table = g_new0(struct cpuid_table, 1);
 
@@ -377,8 +388,8 @@ struct cpuid_table *cpuid_table_new(const struct cpu_model *model, const struct 
 	return table_new(model, offer, &soft_identity, n_cpus, tsc_khz, CPUID_SOFT_PHYS_BITS, err);
 }
 
-struct cpuid_table *cpuid_table_new_native(const struct cpu_model *model, const struct cpu_features *offer, unsigned n_cpus,
-					   uint32_t tsc_khz, unsigned phys_bits, GError **err)
+struct cpuid_table *cpuid_table_new_native(const struct cpu_model *model, const struct cpu_features *offer,
+					   unsigned n_cpus, uint32_t tsc_khz, unsigned phys_bits, GError **err)
 {
 	struct cpu_identity host;
 
@@ -422,7 +433,10 @@ static void patch_dynamic(struct cpuid_leaf *leaf, const struct cpuid_dynamic *d
 	}
 }
 
-/* A function beyond the last of its range answers as the last basic one; the hypervisor's range answers zeros: SDM volume 2 "CPUID". */
+/*
+ * A function beyond the last of its range answers as the last basic one; the hypervisor's range answers zeros: SDM
+ * volume 2 "CPUID".
+ */
 static uint32_t clamp_function(const struct cpuid_table *table, uint32_t function)
 {
 	uint32_t max_basic = table->leaves[find_leaf(table, 0, 0)].eax;
@@ -435,7 +449,8 @@ static uint32_t clamp_function(const struct cpuid_table *table, uint32_t functio
 	return max_basic;
 }
 
-void cpuid_query(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, uint32_t function, uint32_t index, uint32_t out[4])
+void cpuid_query(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, uint32_t function, uint32_t index,
+		 uint32_t out[4])
 {
 	struct cpuid_leaf leaf = { 0 };
 	size_t i;
@@ -453,7 +468,8 @@ void cpuid_query(const struct cpuid_table *table, const struct cpuid_dynamic *dy
 	out[CPUID_EDX] = leaf.edx;
 }
 
-size_t cpuid_table_leaves(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, struct cpuid_leaf *leaves, size_t cap)
+size_t cpuid_table_leaves(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, struct cpuid_leaf *leaves,
+			  size_t cap)
 {
 	size_t n = MIN(table->n, cap);
 

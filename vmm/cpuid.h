@@ -10,9 +10,9 @@
 #include "vmm/x86-state.h"
 
 /*
- * CPUID and MSR policy, one for both accelerators. A feature is one row of vmm/cpu-features.def: its leaf, register, bit, name, the models that
- * have it, and what the software CPU needs for it. A CPU model is a named set of features plus family/model/stepping/vendor. What an accelerator
- * cannot do is masked by its own set and never offered.
+ * CPUID and MSR policy, one for both accelerators. A feature is one row of vmm/cpu-features.def: its leaf, register,
+ * bit, name, the models that have it, and what the software CPU needs for it. A CPU model is a named set of features
+ * plus family/model/stepping/vendor. What an accelerator cannot do is masked by its own set and never offered.
  */
 enum cpu_feature {
 #define CPU_FEATURE(id, ...) CPU_FEATURE_##id,
@@ -42,7 +42,10 @@ static inline void cpu_features_remove(struct cpu_features *set, enum cpu_featur
 	set->bits[(unsigned)feature / 64] &= ~(UINT64_C(1) << ((unsigned)feature % 64));
 }
 
-/* Which CPU models have a feature, and what the software CPU needs for it: the last two columns of vmm/cpu-features.def. */
+/*
+ * Which CPU models have a feature, and what the software CPU needs for it: the last two columns of
+ * vmm/cpu-features.def.
+ */
 enum cpu_feature_models { CPU_MODELS_V1, CPU_MODELS_V2, CPU_MODELS_V3, CPU_MODELS_ANY, CPU_MODELS_MAX };
 enum cpu_feature_soft { CPU_SOFT_NO, CPU_SOFT_OWN, CPU_SOFT_HOST };
 
@@ -71,14 +74,17 @@ struct cpu_model {
 	enum cpu_feature_models level;		/* highest level of features; CPU_MODELS_MAX: everything on offer */
 	const enum cpu_feature *extra;		/* features beyond the level */
 	size_t n_extra;
-	const struct cpu_identity *identity;	/* NULL: the host's where guest code runs on it, else the software CPU's */
+	const struct cpu_identity *identity; /* NULL: the host's where guest code runs on it, else the software CPU's */
 };
 
 /* Every model Lodge knows, for help and domcapabilities; NULL-terminated. */
 const struct cpu_model *const *cpu_models(void);
 const char *cpu_model_name(const struct cpu_model *model);
 
-/* NULL name: "max", everything the accelerator and this host can do. Unknown names are LODGE_ERROR_USAGE listing the known ones. */
+/*
+ * NULL name: "max", everything the accelerator and this host can do. Unknown names are LODGE_ERROR_USAGE listing the
+ * known ones.
+ */
 const struct cpu_model *cpu_model_find(const char *name, GError **err);
 
 struct cpuid_leaf {
@@ -99,25 +105,28 @@ struct cpuid_table;
 #define CPUID_SOFT_PHYS_BITS 46u
 
 /*
- * model masked by offer (what the accelerator can do on this host); tsc_khz: guest TSC frequency. Missing features a named model needs are an
- * error listing them. cpuid_table_new() is for the software CPU. cpuid_table_new_native() is for guests that run on the host processor: they
- * see its vendor, family, model and brand unless the CPU model names its own, because a guest has to know which processor's side channels
- * it must guard against; phys_bits: width of guest physical addresses.
+ * model masked by offer (what the accelerator can do on this host); tsc_khz: guest TSC frequency. Missing features a
+ * named model needs are an error listing them. cpuid_table_new() is for the software CPU. cpuid_table_new_native() is
+ * for guests that run on the host processor: they see its vendor, family, model and brand unless the CPU model names
+ * its own, because a guest has to know which processor's side channels it must guard against; phys_bits: width of
+ * guest physical addresses.
  */
 struct cpuid_table *cpuid_table_new(const struct cpu_model *model, const struct cpu_features *offer, unsigned n_cpus,
 				    uint32_t tsc_khz, GError **err);
-struct cpuid_table *cpuid_table_new_native(const struct cpu_model *model, const struct cpu_features *offer, unsigned n_cpus,
-					   uint32_t tsc_khz, unsigned phys_bits, GError **err);
+struct cpuid_table *cpuid_table_new_native(const struct cpu_model *model, const struct cpu_features *offer,
+					   unsigned n_cpus, uint32_t tsc_khz, unsigned phys_bits, GError **err);
 void cpuid_table_free(struct cpuid_table *table);
 DEFINE_AUTOPTR(cpuid_table, cpuid_table_free)
 const struct cpu_features *cpuid_table_features(const struct cpuid_table *table);
 
 /* The CPUID instruction. Thread-safe, no allocation. */
-void cpuid_query(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, uint32_t function, uint32_t index, uint32_t out[4]);
+void cpuid_query(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, uint32_t function, uint32_t index,
+		 uint32_t out[4]);
 
 /* All leaves for KVM_SET_CPUID2; returns how many were written, at most cap. */
 #define CPUID_MAX_LEAVES 48u
-size_t cpuid_table_leaves(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, struct cpuid_leaf *leaves, size_t cap);
+size_t cpuid_table_leaves(const struct cpuid_table *table, const struct cpuid_dynamic *dyn, struct cpuid_leaf *leaves,
+			  size_t cap);
 
 /* The features whose bits are set in a list of leaves (KVM_GET_SUPPORTED_CPUID). */
 void cpu_features_from_leaves(struct cpu_features *set, const struct cpuid_leaf *leaves, size_t n);
@@ -128,20 +137,25 @@ void cpu_identity_host(struct cpu_identity *identity);
 /* Features the host processor itself has (CPUID run here, with OS support for AVX state checked by XGETBV). */
 void cpu_features_host(struct cpu_features *set);
 
-/* Features the software CPU implements: those it does itself, plus those that run as themselves where the host has them. */
+/*
+ * Features the software CPU implements: those it does itself, plus those that run as themselves where the host has
+ * them.
+ */
 void cpu_features_soft(struct cpu_features *set);
 
 /*
- * Guest TSC frequency in kHz (the host's): from CPUID leaf 0x15 or 0x40000010 where they say it and a quick look at the clock agrees,
- * otherwise measured against CLOCK_MONOTONIC over 2.5 ms. Not cached: call it once and keep the result.
+ * Guest TSC frequency in kHz (the host's): from CPUID leaf 0x15 or 0x40000010 where they say it and a quick look at
+ * the clock agrees, otherwise measured against CLOCK_MONOTONIC over 2.5 ms. Not cached: call it once and keep the
+ * result.
  */
 uint32_t host_tsc_khz(void);
 
 /*
- * MSRs that simply hold a value or read as a constant: one table, used by the software CPU's RDMSR/WRMSR and by the KVM accelerator's save list.
- * What has side effects is its owner's business first: EFER, FS/GS base and TSC are the CPU's and not in the table; IA32_APIC_BASE, the x2APIC
- * range and TSC_DEADLINE are the local APIC's and not in the table; TSC_ADJUST, the KVM clock MSRs, PRED_CMD and SPEC_CTRL are in it for
- * their values, and the CPU adds what else they do.
+ * MSRs that simply hold a value or read as a constant: one table, used by the software CPU's RDMSR/WRMSR and by the
+ * KVM accelerator's save list. What has side effects is its owner's business first: EFER, FS/GS base and TSC are the
+ * CPU's and not in the table; IA32_APIC_BASE, the x2APIC range and TSC_DEADLINE are the local APIC's and not in the
+ * table; TSC_ADJUST, the KVM clock MSRs, PRED_CMD and SPEC_CTRL are in it for their values, and the CPU adds what else
+ * they do.
  */
 enum msr_kind {
 	MSR_PLAIN,

@@ -9,8 +9,9 @@
 #include "vmm/timer.h"
 
 /*
- * How fast the host's TSC runs. A pair of readings is only as good as the time between them, so each end of a measurement is the
- * tightest of several (TSC, clock, TSC) triples: some tens of nanoseconds, also when the scheduler interferes.
+ * How fast the host's TSC runs. A pair of readings is only as good as the time between them, so each end of a
+ * measurement is the tightest of several (TSC, clock, TSC) triples: some tens of nanoseconds, also when the scheduler
+ * interferes.
  */
 #define SAMPLES 24
 #define MEASURE_NS (5 * NS_PER_MS / 2)

@@ -20,8 +20,8 @@
 #include "vmm/virtio/devices.h"
 
 /*
- * Everything that is opened by name is opened once, here. The kernel and the initrd stay open, not mapped: a reset maps them anew, and in
- * between they cost no memory.
+ * Everything that is opened by name is opened once, here. The kernel and the initrd stay open, not mapped: a reset
+ * maps them anew, and in between they cost no memory.
  */
 #define COM1_BASE 0x3f8
 #define COM1_GSI 4u
@@ -202,7 +202,8 @@ static bool machine_boot(void *opaque, GError **err)
 	if (machine->booted)
 		discard_ram(vm->mem);
 	machine->booted = true;
-	return build_tables(machine, &rsdp, err) && load_kernel(machine, rsdp, &state, err) && set_cpu_states(vm, &state, err);
+	return build_tables(machine, &rsdp, err) && load_kernel(machine, rsdp, &state, err) &&
+	       set_cpu_states(vm, &state, err);
 }
 
 /* --- the devices --- */
@@ -244,6 +245,7 @@ static void add_timers(struct machine *machine)
 	struct vm *vm = machine->vm;
 	struct irq pit = vm_gsi(vm, 0), rtc = vm_gsi(vm, RTC_GSI), gsis[N_GSIS];
 	int64_t wall = g_get_real_time() / G_USEC_PER_SEC;
+	struct hpet *hpet;
 	uint64_t low = memory_low_size(vm->mem);
 
 	for (unsigned i = 0; i < N_GSIS; i++)
@@ -252,7 +254,8 @@ static void add_timers(struct machine *machine)
 	vm_add_device(vm, i8254_device(machine->pit));
 	machine->rtc = rtc_new(vm, vm->pio, vm->timers, &rtc, wall, low, memory_size(vm->mem) - low);
 	vm_add_device(vm, rtc_device(machine->rtc));
-	vm_add_device(vm, hpet_device(hpet_new(vm, vm->mmio, vm->timers, gsis, send_message, hpet_takes_over, machine)));
+	hpet = hpet_new(vm, vm->mmio, vm->timers, gsis, send_message, hpet_takes_over, machine);
+	vm_add_device(vm, hpet_device(hpet));
 }
 
 static void add_board_devices(struct vm *vm, struct chardev *console)
@@ -336,10 +339,12 @@ static bool open_files(struct machine *machine, const struct vm_config *config, 
 		return fail(err, LODGE_ERROR_USAGE, "--kernel FILE is required");
 	machine->append = g_strdup(config->append);
 	return boot_file_open(&machine->kernel, config->kernel, err) &&
-	       (!config->initrd || boot_file_open(&machine->initrd, config->initrd, err)) && make_uuid(machine->uuid, err);
+	       (!config->initrd || boot_file_open(&machine->initrd, config->initrd, err)) &&
+	       make_uuid(machine->uuid, err);
 }
 
-struct machine *machine_new(const struct vm_config *config, GMainContext *context, struct chardev *console, char **why, GError **err)
+struct machine *machine_new(const struct vm_config *config, GMainContext *context, struct chardev *console, char **why,
+			    GError **err)
 {
 	autoptr(machine) machine = g_new0(struct machine, 1);
 	const struct accel_class *accel_class;

@@ -20,18 +20,19 @@
  *   4 GiB      high RAM                                    0xcf8 0xcf9 0xcfc  PCI configuration, reset
  *   above RAM  PCI BARs, 64-bit                            0x1000 up          PCI BARs
  *
- * GSIs: the ISA ones are the PC's (1 keyboard, 4 COM1, 8 RTC, 9 SCI, 12 mouse; the PIT is 0 on the PIC and 2 on the I/O APIC), PCI INTA to
- * INTD are MACHINE_PCI_GSI to MACHINE_PCI_GSI + 3.
+ * GSIs: the ISA ones are the PC's (1 keyboard, 4 COM1, 8 RTC, 9 SCI, 12 mouse; the PIT is 0 on the PIC and 2 on the
+ * I/O APIC), PCI INTA to INTD are MACHINE_PCI_GSI to MACHINE_PCI_GSI + 3.
  */
 #define MACHINE_PCI_GSI 16u
 
 struct machine;
 
 /*
- * config: used only during the call. console: the host end of COM1, not owned. why (may be NULL): one line about the choice of the
- * accelerator, see accel_choose(); g_free() it.
+ * config: used only during the call. console: the host end of COM1, not owned. why (may be NULL): one line about the
+ * choice of the accelerator, see accel_choose(); g_free() it.
  */
-struct machine *machine_new(const struct vm_config *config, GMainContext *context, struct chardev *console, char **why, GError **err);
+struct machine *machine_new(const struct vm_config *config, GMainContext *context, struct chardev *console, char **why,
+			    GError **err);
 void machine_free(struct machine *machine);
 DEFINE_AUTOPTR(machine, machine_free)
 

@@ -5,9 +5,9 @@
 #include <string.h>
 
 /*
- * The MSRs that are no more than a value. Sorted by index, so that look-up is a binary search; a test checks the order. Numbers and
- * layouts: Intel SDM volume 4 chapter 2 and volume 3 sections 12.11 (MTRRs) and 17.3 (machine check); the paravirtual clock:
- * Linux Documentation/virt/kvm/x86/msr.rst.
+ * The MSRs that are no more than a value. Sorted by index, so that look-up is a binary search; a test checks the
+ * order. Numbers and layouts: Intel SDM volume 4 chapter 2 and volume 3 sections 12.11 (MTRRs) and 17.3 (machine
+ * check); the paravirtual clock: Linux Documentation/virt/kvm/x86/msr.rst.
  */
 #define ALL_BITS UINT64_MAX
 #define LOW_32 UINT64_C(0xffffffff)
@@ -19,15 +19,27 @@
 
 /* Storage in the CPU state. */
 #define HOLD(index_, name_, member, writable_, kind_, feature_) \
-	{ .index = (index_), .name = (name_), .state_offset = STATE(member), .writable = (writable_), .kind = (kind_), .feature = (feature_) }
+	{ \
+		.index = (index_), .name = (name_), .state_offset = STATE(member), .writable = (writable_), \
+		.kind = (kind_), .feature = (feature_) \
+	}
 /* A value nobody can change; IGNORED accepts writes without effect. */
 #define CONSTANT(index_, name_, constant_, kind_, feature_) \
-	{ .index = (index_), .name = (name_), .state_offset = -1, .constant = (constant_), .kind = (kind_), .feature = (feature_) }
+	{ \
+		.index = (index_), .name = (name_), .state_offset = -1, .constant = (constant_), .kind = (kind_), \
+		.feature = (feature_) \
+	}
 #define IGNORED(index_, name_, constant_) \
-	{ .index = (index_), .name = (name_), .state_offset = -1, .constant = (constant_), .ignore_writes = true, .feature = ALWAYS }
+	{ \
+		.index = (index_), .name = (name_), .state_offset = -1, .constant = (constant_), \
+		.ignore_writes = true, .feature = ALWAYS \
+	}
 /* A command register of which bit 0 means "do it now". */
 #define COMMAND(index_, name_, feature_) \
-	{ .index = (index_), .name = (name_), .state_offset = -1, .writable = 1, .kind = MSR_WRITE_ONLY, .feature = (feature_) }
+	{ \
+		.index = (index_), .name = (name_), .state_offset = -1, .writable = 1, .kind = MSR_WRITE_ONLY, \
+		.feature = (feature_) \
+	}
 
 #define MTRR_PAIR(n) \
 	HOLD(0x200 + 2 * (n), "MTRR_PHYSBASE" #n, mtrr_base[n], PHYS_PAGE_MASK | 0xff, MSR_PLAIN, WITH(MTRR)), \
@@ -38,11 +50,13 @@
 #define MTRR_CAP (8u | 1u << 8 | 1u << 10)
 
 /* IA32_MISC_ENABLE: fast strings, TCC, BTS and PEBS unavailable, EIST, MONITOR, CPUID limit, xTPR off, XD disable. */
-#define MISC_ENABLE_BITS (UINT64_C(1) << 34 | 1u << 23 | 1u << 22 | 1u << 18 | 1u << 16 | 1u << 12 | 1u << 11 | 1u << 3 | 1u)
+#define MISC_ENABLE_BITS \
+	(UINT64_C(1) << 34 | 1u << 23 | 1u << 22 | 1u << 18 | 1u << 16 | 1u << 12 | 1u << 11 | 1u << 3 | 1u)
 
 /*
- * IA32_ARCH_CAPABILITIES. The software CPU keeps no state a guest could train another guest's code with, so it says that
- * none of the mitigations which cost a guest kernel time are needed.
+ * IA32_ARCH_CAPABILITIES of the software CPU: mitigations inside a guest would cost it time and protect nothing, as
+ * guest branches and loads are not the host's (see the identity in vmm/cpuid.c). Bits: SDM volume 4 table 2-2, Linux
+ * Documentation/admin-guide/hw-vuln/.
  */
 #define ARCH_CAP_BIT(n) (UINT64_C(1) << (n))
 #define ARCH_CAP_RDCL_NO ARCH_CAP_BIT(0)
@@ -136,7 +150,8 @@ const struct msr_policy *msr_policy_find(const struct cpu_features *features, ui
 		const struct msr_policy *row = &msr_table[mid];
 
 		if (row->index == index) {
-			bool there = !features || row->feature < 0 || cpu_features_has(features, (enum cpu_feature)row->feature);
+			bool there = !features || row->feature < 0 ||
+				     cpu_features_has(features, (enum cpu_feature)row->feature);
 
 			return there ? row : NULL;
 		}
@@ -179,7 +194,8 @@ static bool write_valid(const struct msr_policy *row, uint64_t val)
 	return row->ignore_writes || (val & ~row->writable) == 0;
 }
 
-bool msr_policy_read(const struct cpu_features *features, const struct x86_cpu_state *state, uint32_t index, uint64_t *val)
+bool msr_policy_read(const struct cpu_features *features, const struct x86_cpu_state *state, uint32_t index,
+		     uint64_t *val)
 {
 	const struct msr_policy *row = msr_policy_find(features, index);
 

@@ -6,9 +6,10 @@
 #include "vmm/vm.h"
 
 /*
- * A panicked kernel without a reboot timeout prints its last line, "---[ end Kernel panic - not syncing: ... ]---", and then spins in the kernel;
- * its other processors are halted with interrupts off. So: after that line, and silence, the vCPUs are looked at several times. A guest that
- * merely shows such a line goes on to print something, runs user code or waits in HLT for interrupts, and is left alone.
+ * A panicked kernel without a reboot timeout prints its last line, "---[ end Kernel panic - not syncing: ... ]---",
+ * and then spins in the kernel; its other processors are halted with interrupts off. So: after that line, and
+ * silence, the vCPUs are looked at several times. A guest that merely shows such a line goes on to print something,
+ * runs user code or waits in HLT for interrupts, and is left alone.
  */
 #define QUIET_NS NS_PER_SEC
 #define LOOK_NS (200 * NS_PER_MS)

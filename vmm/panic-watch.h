@@ -9,8 +9,8 @@
 #include "core/base/cleanup.h"
 
 /*
- * Tells a Linux guest that has panicked and waits for ever from one that is idle, where no pvpanic driver says so: the VM is then stopped
- * with VM_STOP_PANIC and the kernel's own words.
+ * Tells a Linux guest that has panicked and waits for ever from one that is idle, where no pvpanic driver says so:
+ * the VM is then stopped with VM_STOP_PANIC and the kernel's own words.
  */
 struct vm;
 struct panic_watch;

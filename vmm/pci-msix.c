@@ -6,9 +6,10 @@
 /*
  * How a PCI function interrupts: INTx (PCI 3.0 section 2.2.6) and MSI-X (section 6.8.2).
  *
- * Everything here is guarded by the function's irq_lock, so that an I/O thread can raise an interrupt while a vCPU holds the device lock and
- * waits for that very thread (a device reset does). A masked vector that fires is remembered in its pending bit and sent when it is unmasked.
- * While MSI-X is enabled the INTx line stays down, whatever level the device asks for.
+ * Everything here is guarded by the function's irq_lock, so that an I/O thread can raise an interrupt while a vCPU
+ * holds the device lock and waits for that very thread (a device reset does). A masked vector that fires is
+ * remembered in its pending bit and sent when it is unmasked. While MSI-X is enabled the INTx line stays down,
+ * whatever level the device asks for.
  */
 #define CAP_MSIX 0x11
 #define CAP_MSIX_LEN 12u
@@ -23,13 +24,14 @@
 #define COMMAND_INTX_OFF 0x0400u
 #define CFG_INTERRUPT_PIN 0x3d
 
-G_STATIC_ASSERT(PCI_MSIX_MAX * MSIX_ENTRY_SIZE <= MSIX_PBA);
+G_STATIC_ASSERT(PCI_MSIX_MAX *MSIX_ENTRY_SIZE <= MSIX_PBA);
 
 /* --- all below here: irq_lock held --- */
 
 static void update_line(struct pci_device *pci)
 {
-	bool line = pci->intx_level && !(pci_get16(pci->config + CFG_COMMAND) & COMMAND_INTX_OFF) && !(pci->msix_control & MSIX_ENABLE);
+	bool line = pci->intx_level && !(pci_get16(pci->config + CFG_COMMAND) & COMMAND_INTX_OFF) &&
+		    !(pci->msix_control & MSIX_ENABLE);
 
 	if (line == pci->intx_line || !pci->bus)
 		return;

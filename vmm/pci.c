@@ -7,13 +7,16 @@
 #include "vmm/vm.h"
 
 /*
- * Configuration space, BARs and the host bridge (PCI Local Bus 3.0 chapter 6, PCI Express base specification chapter 7).
+ * Configuration space, BARs and the host bridge (PCI Local Bus 3.0 chapter 6, PCI Express base
+ * specification chapter 7).
  *
- * Each device keeps its configuration space as bytes beside a mask of the bits the guest may change; a write merges the two and then applies
- * its side effects: BARs follow the address bits and the command register's decode bits, interrupts follow their masks. Nothing else depends on
- * what the guest wrote, so any sequence of writes leaves a device that works or one that is mapped nowhere.
+ * Each device keeps its configuration space as bytes beside a mask of the bits the guest may change; a write merges
+ * the two and then applies its side effects: BARs follow the address bits and the command register's decode bits,
+ * interrupts follow their masks. Nothing else depends on what the guest wrote, so any sequence of writes leaves a
+ * device that works or one that is mapped nowhere.
  *
- * The slot table and the allocators change only in pci_add(), before the vCPUs start. Configuration accesses take the addressed device's lock.
+ * The slot table and the allocators change only in pci_add(), before the vCPUs start. Configuration accesses take the
+ * addressed device's lock.
  */
 #define CFG_COMMAND 0x04
 #define CFG_STATUS 0x06
@@ -185,8 +188,9 @@ static void target_write(struct pci_bus *bus, uint64_t addr, uint64_t val, unsig
 /* --- the ways in: 0xcf8/0xcfc (PCI 3.0 section 3.2.2.3.2) and ECAM (PCIe section 7.2.2) --- */
 
 /*
- * Only 32-bit accesses reach the address register. A byte at 0xcf9 is the chipset's reset control register (ICH9 datasheet section 13.7.5): bit 2
- * going from 0 to 1 resets the machine. It lives here because a region of its own would cut the address register in two.
+ * Only 32-bit accesses reach the address register. A byte at 0xcf9 is the chipset's reset control register (ICH9
+ * datasheet section 13.7.5): bit 2 going from 0 to 1 resets the machine. It lives here because a region of its own
+ * would cut the address register in two.
  */
 static uint64_t address_read(void *opaque, uint64_t off, unsigned size)
 {
@@ -252,8 +256,9 @@ static const struct bus_ops ecam_ops = { .read = ecam_read, .write = ecam_write,
 
 /* --- describing a device --- */
 
-void pci_device_init(struct pci_device *pci, const struct device_class *class, struct vm *vm, const char *id, uint16_t vendor, uint16_t device,
-		     uint32_t class_code, uint8_t revision, uint16_t sub_vendor, uint16_t sub_device)
+void pci_device_init(struct pci_device *pci, const struct device_class *class, struct vm *vm, const char *id,
+		     uint16_t vendor, uint16_t device, uint32_t class_code, uint8_t revision, uint16_t sub_vendor,
+		     uint16_t sub_device)
 {
 	device_init(&pci->dev, class, vm, id);
 	g_mutex_init(&pci->irq_lock);
@@ -280,8 +285,8 @@ void pci_device_fini(struct pci_device *pci)
 	device_fini(&pci->dev);
 }
 
-void pci_add_bar(struct pci_device *pci, unsigned n, uint64_t size, bool is64, bool prefetch, const struct bus_ops *ops, void *opaque,
-		 GMutex *lock)
+void pci_add_bar(struct pci_device *pci, unsigned n, uint64_t size, bool is64, bool prefetch, const struct bus_ops *ops,
+		 void *opaque, GMutex *lock)
 {
 	struct pci_bar *bar = &pci->bars[n];
 	uint64_t mask = ~(size - 1);
@@ -297,7 +302,8 @@ void pci_add_bar(struct pci_device *pci, unsigned n, uint64_t size, bool is64, b
 		pci_put32(pci->writable + CFG_BAR(n + 1), (uint32_t)(mask >> 32));
 }
 
-void pci_add_io_bar(struct pci_device *pci, unsigned n, uint32_t size, const struct bus_ops *ops, void *opaque, GMutex *lock)
+void pci_add_io_bar(struct pci_device *pci, unsigned n, uint32_t size, const struct bus_ops *ops, void *opaque,
+		    GMutex *lock)
 {
 	struct pci_bar *bar = &pci->bars[n];
 
@@ -356,7 +362,8 @@ static bool assign_bar(struct pci_bus *bus, struct pci_device *pci, unsigned n, 
 	return true;
 }
 
-static bool choose_slot(const struct pci_bus *bus, const struct pci_device *pci, int wanted, unsigned *slot, GError **err)
+static bool choose_slot(const struct pci_bus *bus, const struct pci_device *pci, int wanted, unsigned *slot,
+			GError **err)
 {
 	if (wanted >= 0) {
 		*slot = (unsigned)wanted;
@@ -405,9 +412,11 @@ void pci_device_reset(struct pci_device *pci)
 bool pci_device_post_load(struct pci_device *pci, GError **err)
 {
 	if (!pci->reset_config)
-		return fail(err, LODGE_ERROR_INTERNAL, "%s: state loaded before the device was put on a bus", pci->dev.id);
+		return fail(err, LODGE_ERROR_INTERNAL, "%s: state loaded before the device was put on a bus",
+			    pci->dev.id);
 	for (size_t i = 0; i < G_N_ELEMENTS(pci->config); i++)
-		pci->config[i] = (uint8_t)((pci->reset_config[i] & ~pci->writable[i]) | (pci->config[i] & pci->writable[i]));
+		pci->config[i] = (uint8_t)((pci->reset_config[i] & ~pci->writable[i]) |
+					   (pci->config[i] & pci->writable[i]));
 	pci_irq_config_written(pci);
 	update_bars(pci);
 	return true;
@@ -442,7 +451,8 @@ static struct pci_bus *bus_of(struct device *dev)
 static void host_update_ecam(struct pci_device *pci)
 {
 	struct pci_bus *bus = bus_of(&pci->dev);
-	uint64_t reg = pci_get32(pci->config + MCH_PCIEXBAR) | (uint64_t)pci_get32(pci->config + MCH_PCIEXBAR + 4) << 32;
+	uint64_t reg = pci_get32(pci->config + MCH_PCIEXBAR) | (uint64_t)pci_get32(pci->config + MCH_PCIEXBAR + 4)
+								       << 32;
 
 	bus_region_set(bus->ecam, reg & MCH_PCIEXBAR_BASE, reg & MCH_PCIEXBAR_ENABLE);
 }
@@ -521,7 +531,8 @@ static void host_init(struct pci_bus *bus, struct vm *vm)
 	g_assert(added);
 }
 
-struct pci_bus *pci_bus_new(struct vm *vm, const struct irq intx[4], void (*send)(void *opaque, const struct msi_message *msg), void *opaque,
+struct pci_bus *pci_bus_new(struct vm *vm, const struct irq intx[4],
+			    void (*send)(void *opaque, const struct msi_message *msg), void *opaque,
 			    uint64_t mmio64_base)
 {
 	struct pci_bus *bus = g_new0(struct pci_bus, 1);
@@ -534,10 +545,14 @@ struct pci_bus *pci_bus_new(struct vm *vm, const struct irq intx[4], void (*send
 	bus->mmio32 = (struct window){ PCI_MMIO32_BASE, PCI_MMIO32_BASE + PCI_MMIO32_SIZE };
 	if (mmio64_base)
 		bus->mmio64 = (struct window){ mmio64_base, mmio64_base + PCI_MMIO64_SIZE };
-	/* These need no lock: config_address is atomic and the handlers take the lock of the device that is addressed. */
+	/*
+	 * These need no lock: config_address is atomic and the handlers take the lock of the device that is
+	 * addressed.
+	 */
 	bus_add(vm->pio, "pci-address", 0xcf8, 4, true, &address_ops, bus, NULL);
 	bus_add(vm->pio, "pci-data", 0xcfc, 4, true, &data_ops, bus, NULL);
-	bus->ecam = bus_add(vm->mmio, "pci-ecam", PCI_ECAM_BASE, (uint64_t)PCI_ECAM_BUSES << 20, true, &ecam_ops, bus, NULL);
+	bus->ecam = bus_add(vm->mmio, "pci-ecam", PCI_ECAM_BASE, (uint64_t)PCI_ECAM_BUSES << 20, true, &ecam_ops, bus,
+			    NULL);
 	host_init(bus, vm);
 	return bus;
 }
@@ -585,7 +600,8 @@ struct device *pci_isa_bridge_new(struct pci_bus *bus, GError **err)
 {
 	struct pci_device *pci = g_new0(struct pci_device, 1);
 
-	pci_device_init(pci, &isa_class, bus->host.dev.vm, "isa-bridge", VENDOR_INTEL, DEVICE_ICH9_LPC, 0x060100, 2, 0, 0);
+	pci_device_init(pci, &isa_class, bus->host.dev.vm, "isa-bridge", VENDOR_INTEL, DEVICE_ICH9_LPC, 0x060100, 2, 0,
+			0);
 	if (!pci_add(bus, pci, SLOT_ISA_BRIDGE, err)) {
 		isa_destroy(&pci->dev);
 		return NULL;

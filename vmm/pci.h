@@ -11,8 +11,9 @@
 #include "vmm/irq.h"
 
 /*
- * PCI Express root complex: host bridge, type-1 configuration access (0xcf8/0xcfc), ECAM, one bus of 32 slots, BARs, capabilities, MSI and MSI-X.
- * A PCI device embeds `struct pci_device` (which embeds `struct device`) as its first member and describes itself before pci_add().
+ * PCI Express root complex: host bridge, type-1 configuration access (0xcf8/0xcfc), ECAM, one bus of 32 slots, BARs,
+ * capabilities, MSI and MSI-X. A PCI device embeds `struct pci_device` (which embeds `struct device`) as its first
+ * member and describes itself before pci_add().
  */
 #define PCI_ECAM_BASE UINT64_C(0xb0000000)
 #define PCI_ECAM_BUSES 1u /* of 256 the window could hold */
@@ -36,7 +37,10 @@ struct pci_bar {
 struct pci_device_ops {
 	/* Configuration write after the generic part has been applied; may be NULL. Device lock held. */
 	void (*config_written)(struct pci_device *pci, unsigned off, unsigned size);
-	/* Configuration read/write of a device-owned capability window (virtio PCI_CFG); false: not handled. May be NULL. */
+	/*
+	 * Configuration read/write of a device-owned capability window (virtio PCI_CFG); false: not handled. May be
+	 * NULL.
+	 */
 	bool (*config_access)(struct pci_device *pci, bool write, unsigned off, unsigned size, uint32_t *val);
 };
 
@@ -51,8 +55,9 @@ struct pci_device {
 	uint8_t *reset_config; /* config as pci_add() left it: what a reset brings back */
 	uint16_t next_cap;
 	/*
-	 * Interrupts, guarded by irq_lock (taken inside the device lock, outside the interrupt controllers' locks), so that an I/O thread
-	 * raises one without the device lock. MSI-X capability at msix_cap (0 = none); table and pending bits as parallel arrays.
+	 * Interrupts, guarded by irq_lock (taken inside the device lock, outside the interrupt controllers' locks),
+	 * so that an I/O thread raises one without the device lock. MSI-X capability at msix_cap (0 = none); table
+	 * and pending bits as parallel arrays.
 	 */
 	GMutex irq_lock;
 	bool intx_level; /* what the device asks for */
@@ -88,10 +93,17 @@ static inline void pci_put32(uint8_t *p, uint32_t val)
 	pci_put16(p + 2, (uint16_t)(val >> 16));
 }
 
-/* intx: GSI lines of INTA-INTD; send: MSI messages. Registers 0xcf8/0xcfc and ECAM. mmio64_base: start of the 64-bit window. */
-struct pci_bus *pci_bus_new(struct vm *vm, const struct irq intx[4], void (*send)(void *opaque, const struct msi_message *msg), void *opaque,
+/*
+ * intx: GSI lines of INTA-INTD; send: MSI messages. Registers 0xcf8/0xcfc and ECAM. mmio64_base: start of the 64-bit
+ * window.
+ */
+struct pci_bus *pci_bus_new(struct vm *vm, const struct irq intx[4],
+			    void (*send)(void *opaque, const struct msi_message *msg), void *opaque,
 			    uint64_t mmio64_base);
-/* The bus is its host bridge: either hand pci_bus_device() to vm_add_device(), whose destroy frees the bus, or call pci_bus_free(); not both. */
+/*
+ * The bus is its host bridge: either hand pci_bus_device() to vm_add_device(), whose destroy frees the bus, or call
+ * pci_bus_free(); not both.
+ */
 void pci_bus_free(struct pci_bus *bus);
 struct device *pci_bus_device(struct pci_bus *bus); /* the host bridge (8086:29c0, slot 0), for save/load/reset */
 
@@ -99,15 +111,21 @@ struct device *pci_bus_device(struct pci_bus *bus); /* the host bridge (8086:29c
 struct device *pci_isa_bridge_new(struct pci_bus *bus, GError **err);
 
 /* Fills ids and class (0xCCSSPP), then device_init()s. Subsystem ids may be 0. */
-void pci_device_init(struct pci_device *pci, const struct device_class *class, struct vm *vm, const char *id, uint16_t vendor, uint16_t device,
-		     uint32_t class_code, uint8_t revision, uint16_t sub_vendor, uint16_t sub_device);
+void pci_device_init(struct pci_device *pci, const struct device_class *class, struct vm *vm, const char *id,
+		     uint16_t vendor, uint16_t device, uint32_t class_code, uint8_t revision, uint16_t sub_vendor,
+		     uint16_t sub_device);
 void pci_device_fini(struct pci_device *pci);
 
-void pci_add_bar(struct pci_device *pci, unsigned bar, uint64_t size, bool is64, bool prefetch, const struct bus_ops *ops, void *opaque, GMutex *lock);
-void pci_add_io_bar(struct pci_device *pci, unsigned bar, uint32_t size, const struct bus_ops *ops, void *opaque, GMutex *lock);
+void pci_add_bar(struct pci_device *pci, unsigned bar, uint64_t size, bool is64, bool prefetch,
+		 const struct bus_ops *ops, void *opaque, GMutex *lock);
+void pci_add_io_bar(struct pci_device *pci, unsigned bar, uint32_t size, const struct bus_ops *ops, void *opaque,
+		    GMutex *lock);
 /* Appends a capability of len bytes (header included) and returns its offset. */
 unsigned pci_add_capability(struct pci_device *pci, uint8_t id, unsigned len);
-/* MSI-X with count vectors; table and PBA in the given BAR (which this function creates, 4 KiB or larger, own handlers). */
+/*
+ * MSI-X with count vectors; table and PBA in the given BAR (which this function creates, 4 KiB or larger, own
+ * handlers).
+ */
 void pci_add_msix(struct pci_device *pci, unsigned bar, unsigned count);
 
 /* The address a BAR decodes at now; false while it decodes nothing. Device lock held. */
@@ -115,8 +133,8 @@ bool pci_bar_address(const struct pci_device *pci, unsigned bar, uint64_t *addr)
 bool pci_bus_master(const struct pci_device *pci); /* the guest lets the device do DMA; device lock held */
 
 /*
- * Puts the device into the lowest free slot (slot < 0) and assigns BAR addresses, so that kernels find a configured bus. False when the bus is full. Only
- * before the vCPUs start. INTA of the device leads to intx[slot % 4].
+ * Puts the device into the lowest free slot (slot < 0) and assigns BAR addresses, so that kernels find a configured
+ * bus. False when the bus is full. Only before the vCPUs start. INTA of the device leads to intx[slot % 4].
  */
 bool pci_add(struct pci_bus *bus, struct pci_device *pci, int slot, GError **err);
 
@@ -131,15 +149,16 @@ void pci_device_reset(struct pci_device *pci);
 bool pci_device_post_load(struct pci_device *pci, GError **err);
 
 /*
- * The generic part of a PCI device's saved state: .base_fields of its class, or the macro as the first rows of a larger base. What a load brings into
- * read-only bits is put right by pci_device_post_load().
+ * The generic part of a PCI device's saved state: .base_fields of its class, or the macro as the first rows of a
+ * larger base. What a load brings into read-only bits is put right by pci_device_post_load().
  */
 extern const struct device_field pci_device_fields[];
 extern const size_t pci_n_device_fields;
 #define PCI_DEVICE_FIELDS \
 	DEVICE_FIELD_ARRAY(U8, pci_device, config), DEVICE_FIELD(BOOL, pci_device, intx_level), \
 		DEVICE_FIELD_ARRAY(U64, pci_device, msix_address), DEVICE_FIELD_ARRAY(U32, pci_device, msix_data), \
-		DEVICE_FIELD_ARRAY(U32, pci_device, msix_vector_control), DEVICE_FIELD_ARRAY(BOOL, pci_device, msix_pending)
+		DEVICE_FIELD_ARRAY(U32, pci_device, msix_vector_control), \
+		DEVICE_FIELD_ARRAY(BOOL, pci_device, msix_pending)
 
 /* Between pci.c and pci-msix.c. */
 void pci_irq_config_written(struct pci_device *pci); /* command or MSI-X control may have changed; device lock held */

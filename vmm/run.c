@@ -13,11 +13,12 @@
 #include "vmm/machine.h"
 
 /*
- * Order of life: signals are blocked first, so that none falls between the cracks and every thread inherits that; then loop, console, machine.
- * Taken down in reverse: the guest's last words are drained when nothing can add to them any more.
+ * Order of life: signals are blocked first, so that none falls between the cracks and every thread inherits that;
+ * then loop, console, machine. Taken down in reverse: the guest's last words are drained when nothing can add to them
+ * any more.
  *
- * Signals arrive through a descriptor, on the loop: SIGTSTP finds a VM that can be paused properly before the process stops, and time
- * in the guest stands still until SIGCONT.
+ * Signals arrive through a descriptor, on the loop: SIGTSTP finds a VM that can be paused properly before the process
+ * stops, and time in the guest stands still until SIGCONT.
  */
 static const int taken[] = { SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT };
 
@@ -173,7 +174,10 @@ static void fill_result(struct session *session, struct vm_run_result *result)
 	const char *text, *panic = machine_panic(session->machine);
 
 	result->why = vm_stop_reason(session->vm, &text);
-	/* A kernel told to reboot after a panic, in a VM told not to; and the kernel's own words are better than ours. */
+	/*
+	 * A kernel told to reboot after a panic, in a VM told not to; and the kernel's own words are better than
+	 * ours.
+	 */
 	if (panic && (result->why == VM_STOP_RESET || result->why == VM_STOP_PANIC)) {
 		result->why = VM_STOP_PANIC;
 		text = panic;
@@ -203,8 +207,8 @@ void vm_run_result_clear(struct vm_run_result *result)
 	g_clear_pointer(&result->text, g_free);
 }
 
-bool vm_main(const struct vm_config *config, void (*started)(void *opaque, const struct vm_run_info *info), void *opaque,
-	     struct vm_run_result *result, GError **err)
+bool vm_main(const struct vm_config *config, void (*started)(void *opaque, const struct vm_run_info *info),
+	     void *opaque, struct vm_run_result *result, GError **err)
 {
 	struct session session = { .signal_fd = -1 };
 	g_autofree char *why = NULL;

@@ -9,9 +9,10 @@
 /*
  * The vCPU threads and how they are parked.
  *
- * A thread asks before each vcpu_run() whether it is to hold or to quit, under the lock. The loop thread sets hold under the same lock, then
- * kicks. A kick is sticky (vmm/accel.h): it makes the next vcpu_run() return at once even when the thread is between asking and entering, so no
- * order of events loses it. A kick left over from an earlier hold costs one empty round.
+ * A thread asks before each vcpu_run() whether it is to hold or to quit, under the lock. The loop thread sets hold
+ * under the same lock, then kicks. A kick is sticky (vmm/accel.h): it makes the next vcpu_run() return at once even
+ * when the thread is between asking and entering, so no order of events loses it. A kick left over from an earlier
+ * hold costs one empty round.
  *
  * A vCPU that is held twice in a row without having run in between has stayed counted in n_parked all the time.
  */
@@ -57,7 +58,10 @@ static void *vcpu_thread(void *data)
 	return NULL;
 }
 
-/* Signals are the loop thread's business. Those a thread raises by its own doing must stay open: blocked, they kill without a handler. */
+/*
+ * Signals are the loop thread's business. Those a thread raises by its own doing must stay open: blocked, they kill
+ * without a handler.
+ */
 static void block_signals(sigset_t *old)
 {
 	static const int own[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS };

@@ -7,8 +7,9 @@
 /*
  * The VM as a whole: its states, the requests that change them, and the wires between interrupt controllers.
  *
- * A request is a bit under the lock and a wake-up of the loop. The loop takes all bits at once; a stop goes before a reset, and of pause and
- * resume only the later one is ever set. So a guest that asks for everything at the same time gets a defined answer.
+ * A request is a bit under the lock and a wake-up of the loop. The loop takes all bits at once; a stop goes before a
+ * reset, and of pause and resume only the later one is ever set. So a guest that asks for everything at the same time
+ * gets a defined answer.
  */
 #define REQUEST_STOP 0x1u
 #define REQUEST_RESET 0x2u
@@ -38,12 +39,8 @@ static const char *const state_names[VM_N_STATES] = {
 };
 
 static const char *const stop_names[VM_N_STOPS] = {
-	[VM_STOP_NONE] = "none",
-	[VM_STOP_POWEROFF] = "poweroff",
-	[VM_STOP_RESET] = "reset",
-	[VM_STOP_QUIT] = "quit",
-	[VM_STOP_TRIPLE_FAULT] = "triple fault",
-	[VM_STOP_PANIC] = "panic",
+	[VM_STOP_NONE] = "none",   [VM_STOP_POWEROFF] = "poweroff",	    [VM_STOP_RESET] = "reset",
+	[VM_STOP_QUIT] = "quit",   [VM_STOP_TRIPLE_FAULT] = "triple fault", [VM_STOP_PANIC] = "panic",
 	[VM_STOP_ERROR] = "error",
 };
 
@@ -383,8 +380,8 @@ bool vm_power_button(struct vm *vm)
 /* --- interrupts --- */
 
 /*
- * The timer's wire goes to pin 0 of the PIC and pin 2 of the I/O APIC (MultiProcessor Specification 1.4 section 3.6.1), so GSI 0 and
- * GSI 2 are the same line. Pin 2 of the PIC is where the second PIC hangs.
+ * The timer's wire goes to pin 0 of the PIC and pin 2 of the I/O APIC (MultiProcessor Specification 1.4 section
+ * 3.6.1), so GSI 0 and GSI 2 are the same line. Pin 2 of the PIC is where the second PIC hangs.
  */
 static void gsi_set(void *opaque, unsigned gsi, bool level)
 {

@@ -17,9 +17,10 @@
 /*
  * One virtual machine in this process.
  *
- * Threads: each vCPU has a thread that runs accel->vcpu_run(); one loop thread (the thread that calls vm_run()) runs timers, consoles and
- * requests; a disk may have an I/O thread. There is no big lock: device registers are guarded by their device's lock, which the bus dispatcher
- * and the timer code take. Lock order: device lock, then PIC / I/O APIC lock, then local APIC lock. Nobody waits for a vCPU while holding a device lock.
+ * Threads: each vCPU has a thread that runs accel->vcpu_run(); one loop thread (the thread that calls vm_run()) runs
+ * timers, consoles and requests; a disk may have an I/O thread. There is no big lock: device registers are guarded by
+ * their device's lock, which the bus dispatcher and the timer code take. Lock order: device lock, then PIC / I/O APIC
+ * lock, then local APIC lock. Nobody waits for a vCPU while holding a device lock.
  *
  * Run states and what is allowed in each:
  *   CREATED   devices exist, no thread runs         -> RUNNING, PAUSED, STOPPED
@@ -83,8 +84,8 @@ struct vm {
 };
 
 /*
- * Life of a VM, all on the loop thread: vm_new(), then vmm/machine.c fills in the accelerator and the devices, vm_create_vcpus(), vm_start(), vm_run(),
- * vm_free(). memory: bytes. The VM's clock stands still until vm_start().
+ * Life of a VM, all on the loop thread: vm_new(), then vmm/machine.c fills in the accelerator and the devices,
+ * vm_create_vcpus(), vm_start(), vm_run(), vm_free(). memory: bytes. The VM's clock stands still until vm_start().
  */
 struct vm *vm_new(const char *name, uint64_t memory, unsigned n_vcpus, GMainContext *context, GError **err);
 void vm_free(struct vm *vm); /* ends the vCPUs if they run, then takes everything down in reverse order */
@@ -93,7 +94,10 @@ DEFINE_AUTOPTR(vm, vm_free)
 /* After the accelerator and the devices exist. */
 bool vm_create_vcpus(struct vm *vm, GError **err);
 
-/* How the machine comes to its power-on state with a kernel in memory; called by vm_start() and at every reset, vCPUs parked or not yet started. */
+/*
+ * How the machine comes to its power-on state with a kernel in memory; called by vm_start() and at every reset, vCPUs
+ * parked or not yet started.
+ */
 void vm_set_boot(struct vm *vm, bool (*boot)(void *opaque, GError **err), void *opaque);
 
 /* Boots the machine, starts the vCPU threads and lets them run, or leaves them parked. */
@@ -102,7 +106,10 @@ bool vm_start(struct vm *vm, bool paused, GError **err);
 /* Runs the loop until the VM has stopped. */
 void vm_run(struct vm *vm);
 
-/* At once, where a request would come too late (before this process is suspended). Nothing happens in a state that does not allow it. */
+/*
+ * At once, where a request would come too late (before this process is suspended). Nothing happens in a state that
+ * does not allow it.
+ */
 void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 void vm_stop(struct vm *vm); /* ends the vCPU threads */
@@ -110,24 +117,33 @@ void vm_stop(struct vm *vm); /* ends the vCPU threads */
 /* Shows every vCPU's state to fn, the vCPUs parked for that moment. */
 void vm_inspect(struct vm *vm, void (*fn)(void *opaque, const struct x86_cpu_state *state), void *opaque);
 
-/* Requests a device or a signal may make from any thread; carried out on the loop thread. reason: static text or NULL. */
+/*
+ * Requests a device or a signal may make from any thread; carried out on the loop thread. reason: static text or
+ * NULL.
+ */
 void vm_request_stop(struct vm *vm, enum vm_stop why, const char *reason);
-void vm_request_reset(struct vm *vm, const char *reason); /* whole machine; becomes a stop with VM_STOP_RESET when vm->no_reboot */
+void vm_request_reset(struct vm *vm, const char *reason); /* becomes a stop with VM_STOP_RESET when vm->no_reboot */
 void vm_request_pause(struct vm *vm);
 void vm_request_resume(struct vm *vm);
 
 enum vm_state vm_state(const struct vm *vm);
-enum vm_stop vm_stop_reason(const struct vm *vm, const char **text); /* text: NULL, or more about it; lives as long as vm */
+/* text: NULL, or more about it; lives as long as vm. */
+enum vm_stop vm_stop_reason(const struct vm *vm, const char **text);
 const char *vm_state_name(enum vm_state state);
 const char *vm_stop_name(enum vm_stop why);
 
-/* The guest pressed nothing: the host presses the ACPI power button (SCI). False when the guest has not enabled ACPI. */
+/*
+ * The guest pressed nothing: the host presses the ACPI power button (SCI). False when the guest has not enabled ACPI.
+ */
 bool vm_power_button(struct vm *vm);
 
 /* Adds a device whose class is filled in; vm owns it from now on (destroy). */
 void vm_add_device(struct vm *vm, struct device *dev_consume);
 
-/* Interrupt line of a legacy GSI (0 to 23): drives the I/O APIC pin and, below 16, the PIC. GSI 2 is the PIT on the I/O APIC, 0 on the PIC. */
+/*
+ * Interrupt line of a legacy GSI (0 to 23): drives the I/O APIC pin and, below 16, the PIC. GSI 2 is the PIT on the
+ * I/O APIC, 0 on the PIC.
+ */
 struct irq vm_gsi(struct vm *vm, unsigned gsi);
 
 /* Sends a message to the local APICs. Any thread. */

@@ -4,8 +4,8 @@
 
 #include <Zydis/Zydis.h>
 #include <glib.h>
+#include <inttypes.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "core/base/cleanup.h"
 #include "vmm/cpuid.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Any sequence of configuration accesses. Input: operations of 8 bytes: u8 kind, u8 size, u16 where, u32 value. Afterwards a machine
- * reset must bring back the bus as it was.
+ * Any sequence of configuration accesses. Input: operations of 8 bytes: u8 kind, u8 size, u16 where, u32 value.
+ * Afterwards a machine reset must bring back the bus as it was.
  */
 #include <string.h>
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A driver that does anything to a console: common configuration, device configuration, notifications, the window in configuration space, ring
- * memory, and in between pause, resume, reset, save and load. Input: operations of 8 bytes: u8 kind, u8 size, u16 where, u32 value. Starts with a driver
- * that has come as far as DRIVER_OK, so that the rings are in reach.
+ * A driver that does anything to a console: common configuration, device configuration, notifications, the window in
+ * configuration space, ring memory, and in between pause, resume, reset, save and load. Input: operations of 8 bytes:
+ * u8 kind, u8 size, u16 where, u32 value. Starts with a driver that has come as far as DRIVER_OK, so that the rings
+ * are in reach.
  */
 #include <string.h>
 

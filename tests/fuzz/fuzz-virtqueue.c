@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Chain walks over rings that hold anything. Input: byte 0 bit 0 packed, bit 1 event indices, bit 2 indirect; byte 1 ring size; then steps:
- * u16 address, u8 length, bytes: put into guest memory; a length of 0: let the device work on the queue. Rings lie at 0, 0x1000 and 0x2000.
+ * Chain walks over rings that hold anything. Input: byte 0 bit 0 packed, bit 1 event indices, bit 2 indirect; byte 1
+ * ring size; then steps: u16 address, u8 length, bytes: put into guest memory; a length of 0: let the device work on
+ * the queue. Rings lie at 0, 0x1000 and 0x2000.
  */
 #include <glib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ static bool inside_ram(const struct memory *mem, const struct iovec *iov)
 	const struct memory_slot *slot = memory_find(mem, 0);
 	const uint8_t *from = iov->iov_base;
 
-	return from >= slot->host && iov->iov_len <= slot->size && (size_t)(from - slot->host) <= slot->size - iov->iov_len;
+	return from >= slot->host && iov->iov_len <= slot->size &&
+	       (size_t)(from - slot->host) <= slot->size - iov->iov_len;
 }
 
 static void check_chain(const struct memory *mem, const struct virtqueue_chain *chain)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A guest without an operating system, entered through PVH in 32-bit protected mode without paging (Xen's hvm/start_info.h). The first letter of
- * its command line says what it does with the machine; see the table below. "up" on the console is the first sign of life.
+ * A guest without an operating system, entered through PVH in 32-bit protected mode without paging (Xen's
+ * hvm/start_info.h). The first letter of its command line says what it does with the machine; see the table below.
+ * "up" on the console is the first sign of life.
  */
 #define COM1 0x3f8
 #define LSR (COM1 + 5)

@@ -10,8 +10,9 @@
 #include "core/base/cleanup.h"
 
 /*
- * Block nodes: what a disk device talks to. Usable without a VM. Offsets and lengths are bytes; calls may block and are made from an I/O thread.
- * Every function returns 0 or a negative errno; ranges are checked against the node's size by the node itself.
+ * Block nodes: what a disk device talks to. Usable without a VM. Offsets and lengths are bytes; calls may block and
+ * are made from an I/O thread. Every function returns 0 or a negative errno; ranges are checked against the node's
+ * size by the node itself.
  */
 struct block_node;
 
@@ -35,8 +36,8 @@ struct block_node {
 };
 
 /*
- * A file or block device as it is; its size must be whole blocks of 512 bytes. Takes an OFD lock: exclusive for writing, shared for reading; "already in use" is
- * LODGE_ERROR_STATE.
+ * A file or block device as it is; its size must be whole blocks of 512 bytes. Takes an OFD lock: exclusive for
+ * writing, shared for reading; "already in use" is LODGE_ERROR_STATE.
  */
 struct block_node *block_open_raw(const char *path, bool readonly, GError **err);
 void block_close(struct block_node *node);

@@ -13,9 +13,10 @@
 /*
  * A regular file or block device whose bytes are the disk's bytes.
  *
- * The image is locked as a whole with an open-file-description lock, so that neither another VM nor this process opens it for writing twice. Its size is
- * taken once; a file that shrinks afterwards gives I/O errors for what is gone. A size that is not whole sectors is refused: rounding down would hide the
- * image's last bytes from the guest, rounding up would let the guest write a different image than the one it was given.
+ * The image is locked as a whole with an open-file-description lock, so that neither another VM nor this process
+ * opens it for writing twice. Its size is taken once; a file that shrinks afterwards gives I/O errors for what is
+ * gone. A size that is not whole sectors is refused: rounding down would hide the image's last bytes from the guest,
+ * rounding up would let the guest write a different image than the one it was given.
  *
  * What the host's file system cannot do is learnt at the first try and not tried again.
  */
@@ -33,7 +34,10 @@ static struct raw_node *raw_of(struct block_node *node)
 	return (struct raw_node *)(void *)node;
 }
 
-/* One system call moved n bytes or failed: drops them from the front of the list. In *skip: bytes of iov[0] that are done. */
+/*
+ * One system call moved n bytes or failed: drops them from the front of the list. In *skip: bytes of iov[0] that are
+ * done.
+ */
 static int advance(ssize_t n, uint64_t *offset, const struct iovec **iov, int *count, size_t *skip)
 {
 	size_t moved = (size_t)n;
@@ -55,7 +59,10 @@ static int advance(ssize_t n, uint64_t *offset, const struct iovec **iov, int *c
 
 typedef ssize_t (*vector_fn)(int fd, const struct iovec *iov, int n, off_t offset);
 
-/* The kernel may move less than asked for; then the rest of a range that was cut goes alone, so that the list need not be copied. */
+/*
+ * The kernel may move less than asked for; then the rest of a range that was cut goes alone, so that the list need
+ * not be copied.
+ */
 static int transfer(struct raw_node *raw, vector_fn fn, uint64_t offset, const struct iovec *iov, int count)
 {
 	int result = block_check_iov(&raw->node, offset, iov, count);
@@ -67,7 +74,8 @@ static int transfer(struct raw_node *raw, vector_fn fn, uint64_t offset, const s
 	}
 	while (result == 0 && count) {
 		struct iovec cut = { .iov_base = (uint8_t *)iov->iov_base + skip, .iov_len = iov->iov_len - skip };
-		ssize_t n = skip ? fn(raw->fd, &cut, 1, (off_t)offset) : fn(raw->fd, iov, MIN(count, IOV_MAX), (off_t)offset);
+		ssize_t n = skip ? fn(raw->fd, &cut, 1, (off_t)offset) :
+				   fn(raw->fd, iov, MIN(count, IOV_MAX), (off_t)offset);
 
 		result = advance(n, &offset, &iov, &count, &skip);
 	}
@@ -217,11 +225,13 @@ static bool measure(int fd, struct block_node *node, GError **err)
 		return fail(err, LODGE_ERROR_INPUT, "%s: neither a regular file nor a block device", node->name);
 	}
 	if (node->size == 0)
-		return fail(err, LODGE_ERROR_INPUT, "%s: empty, a disk image needs at least %u bytes", node->name, SECTOR);
+		return fail(err, LODGE_ERROR_INPUT, "%s: empty, a disk image needs at least %u bytes", node->name,
+			    SECTOR);
 	if (node->size % node->block_size)
 		return fail(err, LODGE_ERROR_INPUT,
-			    "%s: %" G_GUINT64_FORMAT " bytes are not a multiple of %u; 'truncate -s %%%u FILE' rounds it up", node->name,
-			    node->size, node->block_size, node->block_size);
+			    "%s: %" G_GUINT64_FORMAT
+			    " bytes are not a multiple of %u; 'truncate -s %%%u FILE' rounds it up",
+			    node->name, node->size, node->block_size, node->block_size);
 	return true;
 }
 
@@ -235,7 +245,10 @@ struct block_node *block_open_raw(const char *path, bool readonly, GError **err)
 	node->name = g_strdup(path);
 	node->readonly = readonly;
 	node->can_discard = !readonly;
-	/* Without O_NONBLOCK a FIFO by mistake would wait here for its other end; it changes nothing for files and disks. */
+	/*
+	 * Without O_NONBLOCK a FIFO by mistake would wait here for its other end; it changes nothing for files and
+	 * disks.
+	 */
 	raw->fd = open(path, (readonly ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (raw->fd < 0 && errno == EISDIR)
 		return fail_null(err, LODGE_ERROR_INPUT, "%s: is a directory, not a disk image", path);

@@ -12,6 +12,7 @@
 
 #define MSR_TSC 0x10u
 #define MSR_APIC_BASE 0x1bu
+#define APIC_BASE_X2APIC 0x400u
 #define MSR_TSC_ADJUST 0x3bu
 #define MSR_TSC_DEADLINE 0x6e0u
 #define MSR_X2APIC_FIRST 0x800u
@@ -164,18 +165,29 @@ static bool write_base(struct soft_cpu *cpu, enum x86_seg seg, uint64_t val)
 	return true;
 }
 
+/* A deadline is an absolute TSC value: when the TSC jumps, its moment has to be computed anew. */
+static void rearm_deadline(struct soft_cpu *cpu)
+{
+	uint64_t deadline;
+
+	if (lapic_msr_read(cpu->lapic, MSR_TSC_DEADLINE, &deadline) && deadline)
+		lapic_msr_write(cpu->lapic, MSR_TSC_DEADLINE, deadline);
+}
+
 static void set_tsc(struct soft_cpu *cpu, uint64_t val)
 {
 	uint64_t delta = val - soft_tsc(cpu);
 
 	cpu->tsc_offset += delta;
 	cpu->store->tsc_adjust += delta;
+	rearm_deadline(cpu);
 }
 
 static void set_tsc_adjust(struct soft_cpu *cpu, uint64_t val)
 {
 	cpu->tsc_offset += val - cpu->store->tsc_adjust;
 	cpu->store->tsc_adjust = val;
+	rearm_deadline(cpu);
 }
 
 bool soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
@@ -194,6 +206,9 @@ bool soft_msr_write(struct soft_cpu *cpu, uint32_t msr, uint64_t val)
 	case MSR_GS_BASE:
 		return write_base(cpu, X86_GS, val);
 	case MSR_APIC_BASE:
+		if (val & APIC_BASE_X2APIC && !cpu_features_has(cpu->features, CPU_FEATURE_X2APIC))
+			return false;
+		return lapic_msr_write(cpu->lapic, msr, val);
 	case MSR_TSC_DEADLINE:
 	case MSR_X2APIC_FIRST ... MSR_X2APIC_LAST:
 		return lapic_msr_write(cpu->lapic, msr, val);

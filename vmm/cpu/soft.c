@@ -475,7 +475,9 @@ static bool soft_set_state(struct vcpu *vcpu, const struct x86_cpu_state *state,
 	cpu->accel->clock_tsc = 0;
 	if (!lapic_load(cpu->lapic, state->lapic, state->apic_base, state->tsc_deadline))
 		return fail(err, LODGE_ERROR_INPUT, "processor state: impossible local APIC registers");
-	lapic_set_cr8(cpu->lapic, (uint8_t)(state->cr8 & 15));
+	/* CR8 is the upper half of the TPR just loaded; writing it would clear the lower. */
+	if (lapic_get_cr8(cpu->lapic) != (state->cr8 & 15))
+		lapic_set_cr8(cpu->lapic, (uint8_t)(state->cr8 & 15));
 	cpu->wait_sipi = state->run_state == X86_WAIT_SIPI;
 	cpu->halted = state->run_state == X86_HALTED;
 	cpu->nmi_pending = state->nmi_pending;

@@ -51,7 +51,7 @@ static void expire(struct lapic *lapic)
 {
 	uint32_t lvt = lapic->lvt[LAPIC_LVT_TIMER];
 
-	if (timer_mode(lapic) == TIMER_PERIODIC)
+	if (timer_mode(lapic) == TIMER_PERIODIC && lapic->period)
 		start_next_period(lapic);
 	else
 		timer_stop(lapic);
@@ -71,7 +71,7 @@ void lapic_timer_settle(struct lapic *lapic)
 		expire(lapic);
 }
 
-/* The TSC may be behind the clock it was converted with (rounding, or the guest has set it back): then we wait again. */
+/* The TSC may be behind what the deadline was converted with (rounding; the guest set it back): then we wait again. */
 void lapic_timer_expired(void *opaque)
 {
 	struct lapic *lapic = opaque;

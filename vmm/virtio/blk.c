@@ -12,11 +12,13 @@
 /*
  * Block device, virtio section 5.2, over a block node.
  *
- * One I/O thread per device sleeps on kick_fd and serves all queues, one request at a time, data moving straight between guest RAM and the node. It works
- * with io_lock held and looks at active before every request. Whoever wants the device at rest clears active and takes io_lock once: then the request
- * in flight is complete and no other will begin. The thread never takes the device lock, so that may be done while holding it.
+ * One I/O thread per device sleeps on kick_fd and serves all queues, one request at a time, data moving straight
+ * between guest RAM and the node. It works with io_lock held and looks at active before every request. Whoever wants
+ * the device at rest clears active and takes io_lock once: then the request in flight is complete and no other will
+ * begin. The thread never takes the device lock, so that may be done while holding it.
  *
- * Whatever the outcome, every writable byte of a request has been written when it is given back: data the guest did not get reads as zeros.
+ * Whatever the outcome, every writable byte of a request has been written when it is given back: data the guest did
+ * not get reads as zeros.
  */
 #define BLK_ID 2
 #define SECTOR 512u
@@ -151,7 +153,8 @@ static uint8_t check_range(const struct virtio_blk *blk, const struct request_ra
 
 	if (range->flags & ~known_flags)
 		return STATUS_UNSUPP;
-	if (range->n_sectors > MAX_RANGE_SECTORS || range->sector > sectors || range->n_sectors > sectors - range->sector)
+	if (range->n_sectors > MAX_RANGE_SECTORS || range->sector > sectors ||
+	    range->n_sectors > sectors - range->sector)
 		return STATUS_IOERR;
 	return STATUS_OK;
 }
@@ -218,14 +221,18 @@ static uint8_t execute(struct virtio_blk *blk, const struct request_header *head
 		return do_get_id(blk, in_len);
 	case REQ_DISCARD:
 	case REQ_WRITE_ZEROES:
-		return blk->vdev.features & (header->type == REQ_DISCARD ? F_DISCARD : F_WRITE_ZEROES) ? do_ranges(blk, header->type) :
-													    STATUS_UNSUPP;
+		return blk->vdev.features & (header->type == REQ_DISCARD ? F_DISCARD : F_WRITE_ZEROES) ?
+			       do_ranges(blk, header->type) :
+			       STATUS_UNSUPP;
 	default:
 		return STATUS_UNSUPP;
 	}
 }
 
-/* Drivers may cut a request into descriptors as they like (section 2.7.4): header first, status byte last, the data between. */
+/*
+ * Drivers may cut a request into descriptors as they like (section 2.7.4): header first, status byte last, the data
+ * between.
+ */
 static void serve(struct virtio_blk *blk, struct virtqueue *vq)
 {
 	struct virtqueue_chain *chain = &blk->chain;
@@ -394,7 +401,8 @@ static bool blk_set_up(struct virtio_blk *blk, const char *serial, unsigned n_qu
 	if (serial && strlen(serial) > ID_BYTES)
 		return fail(err, LODGE_ERROR_INPUT, "%s: serial '%s' is longer than %u bytes", id, serial, ID_BYTES);
 	if (n_queues < 1 || n_queues > VIRTIO_MAX_QUEUES)
-		return fail(err, LODGE_ERROR_INPUT, "%s: %u queues asked for, possible are 1 to %u", id, n_queues, VIRTIO_MAX_QUEUES);
+		return fail(err, LODGE_ERROR_INPUT, "%s: %u queues asked for, possible are 1 to %u", id, n_queues,
+			    VIRTIO_MAX_QUEUES);
 	if (serial)
 		memcpy(blk->id, serial, strlen(serial));
 	if (!virtio_device_setup(&blk->vdev, describe(blk, n_queues), n_queues, CONFIG_LEN, err))
@@ -403,7 +411,8 @@ static bool blk_set_up(struct virtio_blk *blk, const char *serial, unsigned n_qu
 	return blk->thread || fail(err, LODGE_ERROR_SYSTEM, "%s: the host has no thread left for it", id);
 }
 
-struct device *virtio_blk_new(struct vm *vm, struct block_node *node_consume, const char *serial, unsigned n_queues, const char *id, GError **err)
+struct device *virtio_blk_new(struct vm *vm, struct block_node *node_consume, const char *serial, unsigned n_queues,
+			      const char *id, GError **err)
 {
 	struct virtio_blk *blk = g_new0(struct virtio_blk, 1);
 	struct device *dev = &blk->vdev.pci.dev;

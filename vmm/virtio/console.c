@@ -7,8 +7,9 @@
 /*
  * Console device, virtio section 5.3, with one port: queue 0 carries input to the guest, queue 1 its output.
  *
- * Runs on the loop thread under the device lock. Output never waits: the chardev takes it all. Input is taken from the chardev only into buffers
- * the guest has queued; what does not fit stays there until the guest queues more, which processed() tells the chardev without the device lock held.
+ * Runs on the loop thread under the device lock. Output never waits: the chardev takes it all. Input is taken from
+ * the chardev only into buffers the guest has queued; what does not fit stays there until the guest queues more,
+ * which processed() tells the chardev without the device lock held.
  */
 #define CONSOLE_ID 3
 #define F_SIZE VIRTIO_BIT(0)

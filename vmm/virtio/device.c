@@ -12,13 +12,15 @@
 /*
  * The life of a virtio device, virtio sections 2.1 to 2.4 and 3.1, independent of the bus it sits on.
  *
- * One bit decides whether the device may touch guest memory: running. virtio_sync_run() is the only place that changes it, under the device lock, and
- * brackets every change by the class's start() and stop(); so between stop() and start() registers and ring positions belong to whoever holds the device
- * lock. A driver that breaks the rules makes the device broken instead (any thread may find out); a broken device finishes nothing and starts nothing until
- * the driver writes 0 to the status register.
+ * One bit decides whether the device may touch guest memory: running. virtio_sync_run() is the only place that
+ * changes it, under the device lock, and brackets every change by the class's start() and stop(); so between stop()
+ * and start() registers and ring positions belong to whoever holds the device lock. A driver that breaks the rules
+ * makes the device broken instead (any thread may find out); a broken device finishes nothing and starts nothing
+ * until the driver writes 0 to the status register.
  */
 #define STATUS_BY_DRIVER \
-	(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FEATURES_OK | VIRTIO_STATUS_FAILED)
+	(VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK | VIRTIO_STATUS_FEATURES_OK | \
+	 VIRTIO_STATUS_FAILED)
 
 #define RING_FEATURES \
 	(VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX | VIRTIO_F_VERSION_1 | VIRTIO_F_RING_PACKED | VIRTIO_F_RING_RESET)
@@ -49,7 +51,7 @@ bool virtio_is_broken(const struct virtio_device *vdev)
 void virtio_sync_run(struct virtio_device *vdev)
 {
 	bool run = (status_of(vdev) & VIRTIO_STATUS_DRIVER_OK) && !vdev->paused && pci_bus_master(&vdev->pci);
-	void (*change)(struct virtio_device *vdev) = run ? vdev->class->start : vdev->class->stop;
+	void (*change)(struct virtio_device * vdev) = run ? vdev->class->start : vdev->class->stop;
 
 	if (run == vdev->running)
 		return;
@@ -62,8 +64,8 @@ void virtio_sync_run(struct virtio_device *vdev)
 		virtio_kick(vdev);
 }
 
-static void with_queues_stopped(struct virtio_device *vdev, void (*fn)(struct virtio_device *vdev, struct virtqueue *vq),
-				struct virtqueue *vq)
+static void with_queues_stopped(struct virtio_device *vdev,
+				void (*fn)(struct virtio_device *vdev, struct virtqueue *vq), struct virtqueue *vq)
 {
 	if (vdev->running && vdev->class->stop)
 		vdev->class->stop(vdev);
@@ -192,7 +194,8 @@ bool virtio_pop(struct virtio_device *vdev, struct virtqueue *vq, struct virtque
 	return false;
 }
 
-void virtio_complete(struct virtio_device *vdev, struct virtqueue *vq, const struct virtqueue_chain *chain, uint32_t len)
+void virtio_complete(struct virtio_device *vdev, struct virtqueue *vq, const struct virtqueue_chain *chain,
+		     uint32_t len)
 {
 	virtqueue_push(vq, chain, len);
 	if (virtqueue_wants_signal(vq))
@@ -326,10 +329,12 @@ bool virtio_device_post_load(struct device *dev, GError **err)
 	struct virtio_device *vdev = virtio_of(dev);
 
 	if ((vdev->features & ~vdev->offered) || (vdev->status & ~(STATUS_BY_DRIVER | VIRTIO_STATUS_NEEDS_RESET)))
-		return fail(err, LODGE_ERROR_INPUT, "%s: saved state has virtio features or status this device does not know", dev->id);
+		return fail(err, LODGE_ERROR_INPUT,
+			    "%s: saved state has virtio features or status this device does not know", dev->id);
 	for (unsigned i = 0; i < vdev->n_queues; i++)
 		if (!load_queue(vdev, i))
-			return fail(err, LODGE_ERROR_INPUT, "%s: saved state of virtqueue %u makes no sense", dev->id, i);
+			return fail(err, LODGE_ERROR_INPUT, "%s: saved state of virtqueue %u makes no sense", dev->id,
+				    i);
 	vdev->broken = vdev->saved.broken ? "broken before its state was saved" : NULL;
 	return pci_device_post_load(&vdev->pci, err);
 }
@@ -339,15 +344,16 @@ bool virtio_device_post_load(struct device *dev, GError **err)
 void virtio_device_init(struct virtio_device *vdev, const struct virtio_class *class, struct vm *vm, const char *id)
 {
 	/* virtio section 4.1.2: vendor 1af4, device 1040 + type, revision at least 1 */
-	pci_device_init(&vdev->pci, class->device, vm, id, 0x1af4, (uint16_t)(0x1040 + class->id), class->pci_class, 1, 0x1af4,
-			(uint16_t)(0x40 + class->id));
+	pci_device_init(&vdev->pci, class->device, vm, id, 0x1af4, (uint16_t)(0x1040 + class->id), class->pci_class, 1,
+			0x1af4, (uint16_t)(0x40 + class->id));
 	g_mutex_init(&vdev->isr_lock);
 	vdev->class = class;
 	vdev->mem = vm->mem;
 	vdev->kick_fd = -1;
 }
 
-bool virtio_device_setup(struct virtio_device *vdev, uint64_t features, unsigned n_queues, unsigned config_len, GError **err)
+bool virtio_device_setup(struct virtio_device *vdev, uint64_t features, unsigned n_queues, unsigned config_len,
+			 GError **err)
 {
 	g_assert(n_queues <= VIRTIO_MAX_QUEUES && config_len <= G_N_ELEMENTS(vdev->device_config));
 	vdev->offered = features | RING_FEATURES;

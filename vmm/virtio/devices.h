@@ -14,7 +14,8 @@ struct block_node;
 /* Each creates the device, adds it to vm->pci and to the VM. Modern-only (virtio 1.x) over PCI with MSI-X. */
 
 /* node: owned from now on. serial: at most 20 bytes or NULL. n_queues 1..vCPUs. */
-struct device *virtio_blk_new(struct vm *vm, struct block_node *node_consume, const char *serial, unsigned n_queues, const char *id, GError **err);
+struct device *virtio_blk_new(struct vm *vm, struct block_node *node_consume, const char *serial, unsigned n_queues,
+			      const char *id, GError **err);
 
 /* chardev: not owned, must live until the device has been destroyed. One port (hvc0), console size reported. */
 struct device *virtio_console_new(struct vm *vm, struct chardev *chardev, const char *id, GError **err);
@@ -23,6 +24,7 @@ struct device *virtio_console_new(struct vm *vm, struct chardev *chardev, const 
 void virtio_console_resize(struct device *dev, uint16_t cols, uint16_t rows);
 
 /* bytes_per_period over period_ms limits the guest; 0 = unlimited. */
-struct device *virtio_rng_new(struct vm *vm, unsigned bytes_per_period, unsigned period_ms, const char *id, GError **err);
+struct device *virtio_rng_new(struct vm *vm, unsigned bytes_per_period, unsigned period_ms, const char *id,
+			      GError **err);
 
 #endif

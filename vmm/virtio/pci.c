@@ -4,11 +4,13 @@
 #include "vmm/vm.h"
 
 /*
- * The PCI transport, virtio section 4.1: capabilities that say where things are, the register BAR, the notification BAR, interrupts.
+ * The PCI transport, virtio section 4.1: capabilities that say where things are, the register BAR, the notification
+ * BAR, interrupts.
  *
- * BAR 0 holds common configuration, ISR and device configuration, under the device lock. BAR 1 is the MSI-X table. BAR 2 is for notifications alone: it has
- * no lock, because a notification only signals kick_fd, and the accelerator may signal it in our place. Vector 0 is meant for the configuration, one
- * more for each queue; the driver may share them.
+ * BAR 0 holds common configuration, ISR and device configuration, under the device lock. BAR 1 is the MSI-X table.
+ * BAR 2 is for notifications alone: it has no lock, because a notification only signals kick_fd, and the accelerator
+ * may signal it in our place. Vector 0 is meant for the configuration, one more for each queue; the driver may share
+ * them.
  */
 #define BAR_REGISTERS 0u
 #define BAR_MSIX 1u
@@ -52,6 +54,7 @@ enum {
 };
 
 /* The driver must use a register's own width (section 4.1.3.1); what is not in here is not answered. */
+/* clang-format off */
 static const uint8_t common_width[COMMON_LEN] = {
 	[DEVICE_FEATURE_SELECT] = 4,
 	[DEVICE_FEATURE] = 4,
@@ -75,6 +78,7 @@ static const uint8_t common_width[COMMON_LEN] = {
 	[QUEUE_NOTIFY_DATA] = 2,
 	[QUEUE_RESET] = 2,
 };
+/* clang-format on */
 
 static struct virtio_device *virtio_of_pci(struct pci_device *pci)
 {
@@ -373,7 +377,8 @@ void virtio_pci_sync_notify(struct virtio_device *vdev)
 	if (addr == vdev->notify_addr)
 		return;
 	for (unsigned i = 0; vdev->notify_addr && i < vdev->n_queues; i++)
-		vm->accel_class->ioeventfd(vm->accel, vdev->notify_addr + i * NOTIFY_MULTIPLIER, 2, vdev->kick_fd, false);
+		vm->accel_class->ioeventfd(vm->accel, vdev->notify_addr + i * NOTIFY_MULTIPLIER, 2, vdev->kick_fd,
+					   false);
 	for (unsigned i = 0; addr && i < vdev->n_queues; i++)
 		vm->accel_class->ioeventfd(vm->accel, addr + i * NOTIFY_MULTIPLIER, 2, vdev->kick_fd, true);
 	vdev->notify_addr = addr;
@@ -389,7 +394,8 @@ void virtio_pci_sync_notify(struct virtio_device *vdev)
 
 enum { CFG_COMMON = 1, CFG_NOTIFY = 2, CFG_ISR = 3, CFG_DEVICE = 4, CFG_PCI = 5 };
 
-static unsigned add_capability(struct pci_device *pci, uint8_t type, unsigned bar, uint32_t offset, uint32_t length, unsigned cap_len)
+static unsigned add_capability(struct pci_device *pci, uint8_t type, unsigned bar, uint32_t offset, uint32_t length,
+			       unsigned cap_len)
 {
 	unsigned cap = pci_add_capability(pci, CAP_VENDOR, cap_len);
 	uint8_t *p = pci->config + cap;
@@ -421,7 +427,10 @@ static void add_capabilities(struct virtio_device *vdev)
 	vdev->pci_cfg_cap = cap;
 }
 
-/* An access through the window, section 4.1.4.9: what the BAR would have answered. Device lock held, as the BAR's own dispatcher does. */
+/*
+ * An access through the window, section 4.1.4.9: what the BAR would have answered. Device lock held, as the BAR's own
+ * dispatcher does.
+ */
 static uint32_t window_access(struct virtio_device *vdev, bool write, uint32_t val)
 {
 	const uint8_t *cap = vdev->pci.config + vdev->pci_cfg_cap;

@@ -2,9 +2,10 @@
 #include "vmm/virtio/virtio.h"
 
 /*
- * The packed layout, virtio section 2.8: one ring of descriptors that both sides write, and an event suppression word pair for each side. A
- * descriptor is available when its AVAIL bit equals the device's wrap counter and its USED bit does not. A chain lies in consecutive ring entries and is
- * given back in one entry, at the device's own position, with the buffer id; that position then moves on by the entries the chain took.
+ * The packed layout, virtio section 2.8: one ring of descriptors that both sides write, and an event suppression word
+ * pair for each side. A descriptor is available when its AVAIL bit equals the device's wrap counter and its USED bit
+ * does not. A chain lies in consecutive ring entries and is given back in one entry, at the device's own position,
+ * with the buffer id; that position then moves on by the entries the chain took.
  */
 #define DESC(vq, i) ((vq)->desc + VIRTQ_DESC_SIZE * (uint64_t)(i))
 #define DESC_LEN 8
@@ -29,8 +30,8 @@ struct packed_desc {
 static bool packed_check(const struct virtqueue *vq)
 {
 	return vq->desc % 16 == 0 && vq->driver % 4 == 0 && vq->device % 4 == 0 &&
-	       virtqueue_range_ok(vq, vq->desc, (size_t)16 * vq->size, true) && virtqueue_range_ok(vq, vq->driver, 4, false) &&
-	       virtqueue_range_ok(vq, vq->device, 4, true);
+	       virtqueue_range_ok(vq, vq->desc, (size_t)16 * vq->size, true) &&
+	       virtqueue_range_ok(vq, vq->driver, 4, false) && virtqueue_range_ok(vq, vq->device, 4, true);
 }
 
 static bool read_desc(const struct virtqueue *vq, uint64_t gpa, struct packed_desc *desc)
@@ -68,7 +69,8 @@ static bool walk_indirect(struct virtqueue *vq, struct virtqueue_chain *chain, c
 	for (uint32_t i = 0; i < count; i++) {
 		struct packed_desc desc;
 
-		if (head->addr > UINT64_MAX - VIRTQ_DESC_SIZE * (uint64_t)i || !read_desc(vq, head->addr + VIRTQ_DESC_SIZE * (uint64_t)i, &desc))
+		if (head->addr > UINT64_MAX - VIRTQ_DESC_SIZE * (uint64_t)i ||
+		    !read_desc(vq, head->addr + VIRTQ_DESC_SIZE * (uint64_t)i, &desc))
 			return virtqueue_fail(vq, "descriptor table outside guest memory");
 		if (desc.flags & VIRTQ_DESC_F_INDIRECT)
 			return virtqueue_fail(vq, "indirect table inside an indirect table");

@@ -2,8 +2,8 @@
 #include "vmm/virtio/virtio.h"
 
 /*
- * The split layout, virtio section 2.7: a descriptor table, an available ring the driver writes, a used ring the device writes. Indices run free modulo
- * 2^16 and a ring position is the index modulo the size, a power of two.
+ * The split layout, virtio section 2.7: a descriptor table, an available ring the driver writes, a used ring the
+ * device writes. Indices run free modulo 2^16 and a ring position is the index modulo the size, a power of two.
  */
 #define AVAIL_FLAGS(vq) ((vq)->driver)
 #define AVAIL_IDX(vq) ((vq)->driver + 2)
@@ -53,8 +53,8 @@ static bool read_desc(const struct virtqueue *vq, uint64_t gpa, struct split_des
 }
 
 /*
- * Follows the chain that starts at entry i of a table of count entries. Ends at the first descriptor without NEXT, or at one that
- * refers to an indirect table, which is handed to the caller.
+ * Follows the chain that starts at entry i of a table of count entries. Ends at the first descriptor without NEXT, or
+ * at one that refers to an indirect table, which is handed to the caller.
  */
 static bool walk_table(struct virtqueue *vq, struct virtqueue_chain *chain, uint64_t table, uint32_t count, uint16_t i,
 		       struct split_desc *indirect)
@@ -64,7 +64,8 @@ static bool walk_table(struct virtqueue *vq, struct virtqueue_chain *chain, uint
 	for (unsigned steps = 0; steps < MIN(count, VIRTQUEUE_MAX_STEPS); steps++) {
 		if (i >= count)
 			return virtqueue_fail(vq, "descriptor index outside the table");
-		if (table > UINT64_MAX - VIRTQ_DESC_SIZE * (uint64_t)i || !read_desc(vq, table + VIRTQ_DESC_SIZE * (uint64_t)i, &desc))
+		if (table > UINT64_MAX - VIRTQ_DESC_SIZE * (uint64_t)i ||
+		    !read_desc(vq, table + VIRTQ_DESC_SIZE * (uint64_t)i, &desc))
 			return virtqueue_fail(vq, "descriptor table outside guest memory");
 		if (desc.flags & VIRTQ_DESC_F_INDIRECT) {
 			*indirect = desc;
@@ -120,7 +121,8 @@ static bool split_push(struct virtqueue *vq, const struct virtqueue_chain *chain
 {
 	uint64_t entry = USED_RING(vq, vq->used_idx);
 
-	if (!memory_store32(vq->mem, entry, GUINT32_TO_LE(chain->id)) || !memory_store32(vq->mem, entry + 4, GUINT32_TO_LE(len)))
+	if (!memory_store32(vq->mem, entry, GUINT32_TO_LE(chain->id)) ||
+	    !memory_store32(vq->mem, entry + 4, GUINT32_TO_LE(len)))
 		return false;
 	vq->used_idx++;
 	__atomic_thread_fence(__ATOMIC_RELEASE);

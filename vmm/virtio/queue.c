@@ -6,9 +6,10 @@
 /*
  * What split and packed virtqueues share: the life of a queue and the chains taken from it.
  *
- * A chain is built from descriptors that were each copied out of guest memory exactly once; addresses go through memory_iov(), so an iovec never
- * reaches outside guest RAM. Work per chain is bounded three ways: descriptors looked at, host ranges, and total bytes (virtio section 2.7.5: 2^32).
- * The first rule a driver breaks stops the queue: pop, push and the rest do nothing while error is set.
+ * A chain is built from descriptors that were each copied out of guest memory exactly once; addresses go through
+ * memory_iov(), so an iovec never reaches outside guest RAM. Work per chain is bounded three ways: descriptors looked
+ * at, host ranges, and total bytes (virtio section 2.7.5: 2^32). The first rule a driver breaks stops the queue: pop,
+ * push and the rest do nothing while error is set.
  */
 void virtqueue_reset(struct virtqueue *vq)
 {
@@ -143,7 +144,8 @@ bool virtqueue_rearm(struct virtqueue *vq)
 
 /* --- bytes of a chain --- */
 
-unsigned virtqueue_chain_slice(const struct virtqueue_chain *chain, bool write, size_t off, size_t len, struct iovec *iov)
+unsigned virtqueue_chain_slice(const struct virtqueue_chain *chain, bool write, size_t off, size_t len,
+			       struct iovec *iov)
 {
 	const struct iovec *from = chain->iov + (write ? chain->n_out : 0);
 	unsigned n_from = write ? chain->n_in : chain->n_out;

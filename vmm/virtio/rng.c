@@ -10,8 +10,9 @@
 /*
  * Entropy device, virtio section 5.4: one queue of buffers to fill from the host's getrandom().
  *
- * Runs on the loop thread. One turn gives at most TURN_BYTES, then kicks itself, so a greedy guest does not keep the loop from its other work. With a rate
- * limit, budget is what is left of this period; when it runs out buffers wait in the ring until the timer opens the next period.
+ * Runs on the loop thread. One turn gives at most TURN_BYTES, then kicks itself, so a greedy guest does not keep the
+ * loop from its other work. With a rate limit, budget is what is left of this period; when it runs out buffers wait
+ * in the ring until the timer opens the next period.
  */
 #define RNG_ID 4
 #define CHAIN_BYTES 4096u /* more than any driver asks for at once; a buffer may be used in part */
@@ -79,7 +80,8 @@ static void rng_process(struct virtio_device *vdev)
 
 	virtio_silence(vdev, vq);
 	do {
-		while (given < TURN_BYTES && (!rng->bytes_per_period || rng->budget) && virtio_pop(vdev, vq, &rng->chain)) {
+		while (given < TURN_BYTES && (!rng->bytes_per_period || rng->budget) &&
+		       virtio_pop(vdev, vq, &rng->chain)) {
 			uint32_t len = fill_chain(rng);
 
 			/* A chain costs something even when it asks for nothing. */
@@ -166,7 +168,8 @@ static const struct virtio_class rng_class = {
 	.process = rng_process,
 };
 
-struct device *virtio_rng_new(struct vm *vm, unsigned bytes_per_period, unsigned period_ms, const char *id, GError **err)
+struct device *virtio_rng_new(struct vm *vm, unsigned bytes_per_period, unsigned period_ms, const char *id,
+			      GError **err)
 {
 	struct virtio_rng *rng = g_new0(struct virtio_rng, 1);
 	struct device *dev = &rng->vdev.pci.dev;

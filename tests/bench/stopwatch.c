@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/*
+ * stopwatch [--lines] [--memory MS] [--timeout S] MARKER COMMAND [ARGUMENT...]: the time from just before the fork to the moment
+ * MARKER can be read from the command's standard output, then the command is ended.
+ *
+ *	(no option)	prints "WALL CPU": nanoseconds on the clock and of processor time
+ *	--lines		prints "WALL CPU line" for each line of the command's output instead, the last being the one with MARKER
+ *	--memory MS	prints "ALL RAM ANON FILE": resident KiB, MS milliseconds after the marker: of the process, of its memfds
+ *			(where guests have their RAM), of private memory that no file backs, of program and libraries
+ *
+ * The command never outlives this program, whichever way that ends: its process group is ended, and the kernel kills it should
+ * nobody be left to do so. Its standard input is a pipe in which nothing ever comes. What it prints is on standard error when
+ * the marker does not come; then the exit status is 1.
+ */
+
+#define LINE_MAX_BYTES 4096u
+#define NS_PER_S 1000000000ll
+#define GRACE_MS 3000
+
+struct stopwatch {
+	const char *marker;
+	bool lines;
+	int memory_ms; /* -1: not asked for */
+	int timeout_s;
+
+	pid_t pid;
+	int output;
+	int input; /* the end nobody writes to */
+	clockid_t cpu_clock;
+	int64_t start;
+	char line[LINE_MAX_BYTES];
+	size_t line_len;
+};
+
+static volatile sig_atomic_t caught;
+
+static void catch_signal(int number)
+{
+	caught = number;
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	if (clock_gettime(clock, &ts) != 0)
+		return 0;
+	return ts.tv_sec * NS_PER_S + ts.tv_nsec;
+}
+
+static void die(const char *what)
+{
+	fprintf(stderr, "stopwatch: %s: %s\n", what, strerror(errno));
+	exit(2);
+}
+
+/* From here on the signals only arrive in ppoll(), so that none slips by between a look at `caught` and the wait. */
+static void block_signals(sigset_t *ret_old)
+{
+	static const int numbers[] = { SIGHUP, SIGINT, SIGTERM };
+	struct sigaction action = { .sa_handler = catch_signal };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		sigaction(numbers[i], &action, NULL);
+		sigaddset(&set, numbers[i]);
+	}
+	sigprocmask(SIG_BLOCK, &set, ret_old);
+	/* A shell starts its background jobs deaf to these; the caller's mask is for the command alone. */
+}
+
+static void run_command(char **argv, pid_t parent, const sigset_t *signals, const int in[2], const int out[2])
+{
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(127);
+	sigprocmask(SIG_SETMASK, signals, NULL);
+	dup2(in[0], STDIN_FILENO);
+	dup2(out[1], STDOUT_FILENO);
+	execvp(argv[0], argv);
+	fprintf(stderr, "stopwatch: %s: %s\n", argv[0], strerror(errno));
+	_exit(127);
+}
+
+static void start_command(struct stopwatch *sw, char **argv, const sigset_t *signals)
+{
+	pid_t parent = getpid();
+	int in[2], out[2];
+
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0)
+		die("pipe");
+	sw->start = clock_ns(CLOCK_MONOTONIC);
+	sw->pid = fork();
+	if (sw->pid < 0)
+		die("fork");
+	if (sw->pid == 0)
+		run_command(argv, parent, signals, in, out);
+	setpgid(sw->pid, sw->pid);
+	close(in[0]);
+	close(out[1]);
+	sw->input = in[1];
+	sw->output = out[0];
+	if (clock_getcpuclockid(sw->pid, &sw->cpu_clock) != 0)
+		die("no processor time of the command");
+}
+
+/* Waits for output until the deadline: its length, 0 at its end, -1 at the deadline or when a signal came. */
+static ssize_t next_output(const struct stopwatch *sw, char *buf, size_t size, int64_t deadline)
+{
+	struct pollfd pfd = { .fd = sw->output, .events = POLLIN };
+	sigset_t open;
+
+	sigprocmask(SIG_SETMASK, NULL, &open);
+	sigdelset(&open, SIGHUP);
+	sigdelset(&open, SIGINT);
+	sigdelset(&open, SIGTERM);
+	while (!caught) {
+		int64_t left = deadline - clock_ns(CLOCK_MONOTONIC);
+		struct timespec ts = { .tv_sec = left / NS_PER_S, .tv_nsec = left % NS_PER_S };
+
+		if (left <= 0)
+			break;
+		if (ppoll(&pfd, 1, &ts, &open) > 0)
+			return read(sw->output, buf, size);
+	}
+	return -1;
+}
+
+static void end_command(struct stopwatch *sw)
+{
+	int64_t deadline = clock_ns(CLOCK_MONOTONIC) + GRACE_MS * (NS_PER_S / 1000);
+	char buf[LINE_MAX_BYTES];
+
+	kill(-sw->pid, SIGTERM);
+	while (next_output(sw, buf, sizeof(buf), deadline) > 0)
+		;
+	kill(-sw->pid, SIGKILL);
+	waitpid(sw->pid, NULL, 0);
+}
+
+/* Takes one byte of output into the current line; true when the marker has now been seen. */
+static bool take_byte(struct stopwatch *sw, char byte, int64_t wall, int64_t cpu)
+{
+	bool end = byte == '\n' || sw->line_len == LINE_MAX_BYTES - 1;
+	bool found;
+
+	if (byte != '\n' && byte != '\r' && byte != '\0' && sw->line_len < LINE_MAX_BYTES - 1)
+		sw->line[sw->line_len++] = byte;
+	sw->line[sw->line_len] = '\0';
+	/* In lines, the whole line is wanted; a prompt or a single letter ends no line. */
+	found = (!sw->lines || end) && strstr(sw->line, sw->marker);
+	if (!end)
+		return found;
+	if (sw->lines)
+		printf("%" PRId64 " %" PRId64 " %s\n", wall, cpu, sw->line);
+	sw->line_len = 0;
+	return found;
+}
+
+/* Follows the output to the marker; false when that does not come. */
+static bool wait_for_marker(struct stopwatch *sw, int64_t *ret_wall, int64_t *ret_cpu)
+{
+	int64_t deadline = sw->start + sw->timeout_s * NS_PER_S;
+	char buf[LINE_MAX_BYTES];
+	ssize_t n;
+
+	while ((n = next_output(sw, buf, sizeof(buf), deadline)) > 0) {
+		int64_t wall = clock_ns(CLOCK_MONOTONIC) - sw->start;
+		int64_t cpu = clock_ns(sw->cpu_clock);
+
+		for (ssize_t i = 0; i < n; i++) {
+			if (take_byte(sw, buf[i], wall, cpu)) {
+				*ret_wall = wall;
+				*ret_cpu = cpu;
+				return true;
+			}
+		}
+		if (!sw->lines && sw->memory_ms < 0)
+			fwrite(buf, 1, (size_t)n, stderr);
+	}
+	if (!caught)
+		fprintf(stderr, "stopwatch: %s before \"%s\"\n", n == 0 ? "the output ended" : "time was up", sw->marker);
+	return false;
+}
+
+struct resident {
+	long all, ram, anon, file;
+};
+
+/* Sums up /proc/PID/smaps, proc(5): a line "from-to rights offset device inode name" heads each mapping. */
+static bool read_resident(pid_t pid, struct resident *r)
+{
+	char path[64], line[LINE_MAX_BYTES];
+	bool ram = false;
+	FILE *smaps;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+	smaps = fopen(path, "re");
+	if (!smaps)
+		return false;
+	while (fgets(line, sizeof(line), smaps)) {
+		long kib;
+
+		if (strchr("0123456789abcdef", line[0])) {
+			ram = strstr(line, " /memfd:");
+		} else if (sscanf(line, "Rss: %ld kB", &kib) == 1) {
+			r->all += kib;
+			r->ram += ram ? kib : 0;
+		} else if (sscanf(line, "Anonymous: %ld kB", &kib) == 1) {
+			r->anon += kib;
+		}
+	}
+	fclose(smaps);
+	r->file = r->all - r->ram - r->anon;
+	return true;
+}
+
+/* The guest settles for a while, then its process is looked at. */
+static bool print_memory(struct stopwatch *sw)
+{
+	int64_t deadline = clock_ns(CLOCK_MONOTONIC) + sw->memory_ms * (NS_PER_S / 1000);
+	char buf[LINE_MAX_BYTES];
+	struct resident r = { 0 };
+
+	while (next_output(sw, buf, sizeof(buf), deadline) > 0)
+		;
+	if (caught)
+		return false;
+	if (!read_resident(sw->pid, &r)) {
+		fprintf(stderr, "stopwatch: smaps of the command: %s\n", strerror(errno));
+		return false;
+	}
+	printf("%ld %ld %ld %ld\n", r.all, r.ram, r.anon, r.file);
+	return true;
+}
+
+static void parse_options(struct stopwatch *sw, int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "lines", no_argument, NULL, 'l' },
+		{ "memory", required_argument, NULL, 'm' },
+		{ "timeout", required_argument, NULL, 't' },
+		{ 0 },
+	};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+		if (c == 'l')
+			sw->lines = true;
+		else if (c == 'm')
+			sw->memory_ms = atoi(optarg);
+		else if (c == 't')
+			sw->timeout_s = atoi(optarg);
+		else
+			exit(2);
+	}
+	if (argc - optind < 2) {
+		fprintf(stderr, "usage: stopwatch [--lines] [--memory MS] [--timeout S] MARKER COMMAND [ARGUMENT...]\n");
+		exit(2);
+	}
+	sw->marker = argv[optind++];
+}
+
+int main(int argc, char **argv)
+{
+	struct stopwatch sw = { .memory_ms = -1, .timeout_s = 60 };
+	int64_t wall = 0, cpu = 0;
+	sigset_t signals;
+	bool ok;
+
+	parse_options(&sw, argc, argv);
+	/* Should the script that called be killed outright. */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	block_signals(&signals);
+	start_command(&sw, argv + optind, &signals);
+	ok = wait_for_marker(&sw, &wall, &cpu);
+	if (ok && sw.memory_ms >= 0)
+		ok = print_memory(&sw);
+	else if (ok && !sw.lines)
+		printf("%" PRId64 " %" PRId64 "\n", wall, cpu);
+	end_command(&sw);
+	return caught ? 128 + caught : ok ? 0 : 1;
+}

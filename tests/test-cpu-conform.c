@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The software CPU against the processor it runs on: random and hand-written snippets must leave the same registers, memory and faults on both.
+ *
+ * Without options it is an ordinary test: a sample of each kind of case, or more than a million with LODGE_TEST_LONG. To look into something:
+ *
+ *   test-cpu-conform --kind single64 --seed 1 --first 0 --count 100000 --mnemonic fsin
+ */
+#include <glib.h>
+#include <locale.h>
+#include <stdio.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/cpu/conform.h"
+
+#define MAX_REPORTS 20
+#define DEFAULT_SEED 1
+
+typedef void (*make_fn)(const struct gen *gen, uint64_t seed, uint64_t number, struct conform_case *c);
+
+struct kind {
+	const char *name;
+	bool is32;
+	make_fn make;
+	uint64_t sample, full; /* cases */
+};
+
+static const struct kind kinds[] = {
+	{ "single64", false, gen_single, 120000, 1000000 },
+	{ "sequence64", false, gen_sequence, 20000, 200000 },
+	{ "single32", true, gen_single, 30000, 250000 },
+	{ "sequence32", true, gen_sequence, 10000, 100000 },
+};
+
+/* Both sides, made once for all tests of the program. */
+struct sides {
+	struct host *host;
+	struct machine *machine;
+};
+
+struct run {
+	const struct kind *kind;
+	const char *only;
+	uint64_t seed, first, count;
+	unsigned max_reports;
+	uint64_t done, differing, faults, outside;
+};
+
+/* ---- running ---- */
+
+/* A difference counts when it is there a second time: an overloaded machine may have ended the first run early. */
+static bool differs_again(struct sides *sides, const struct conform_case *c, char **report)
+{
+	struct conform_case *again = host_cases(sides->host, 0);
+	g_autofree struct conform_outcome *soft = g_new0(struct conform_outcome, 1);
+
+	if (again != c)
+		*again = *c;
+	host_start(sides->host, 0, 1);
+	machine_run(sides->machine, again, soft);
+	return !outcomes_equal(again, host_wait(sides->host, 0), soft, report);
+}
+
+static void check_case(struct run *run, struct sides *sides, const struct conform_case *c, const struct conform_outcome *host, GArray *suspects)
+{
+	g_autofree struct conform_outcome *soft = g_new(struct conform_outcome, 1);
+
+	memset(soft, 0, offsetof(struct conform_outcome, data));
+	machine_run(sides->machine, c, soft);
+	run->done++;
+	run->faults += soft->vector != X86_EXC_BP;
+	if (soft->vector == X86_EXC_PF && host_maps(sides->host, soft->cr2)) {
+		/* The child has memory of its own there. */
+		run->outside++;
+		return;
+	}
+	if (!outcomes_equal(c, host, soft, NULL))
+		g_array_append_val(suspects, *c);
+}
+
+static void look_at_suspects(struct run *run, struct sides *sides, GArray *suspects)
+{
+	for (guint i = 0; i < suspects->len; i++) {
+		g_autofree char *report = NULL;
+
+		if (!differs_again(sides, &g_array_index(suspects, struct conform_case, i), &report))
+			continue;
+		if (run->differing++ < run->max_reports)
+			printf("# %s --seed %" PRIu64 " ", run->kind ? run->kind->name : "script", run->seed), puts(report);
+	}
+	g_array_set_size(suspects, 0);
+}
+
+static unsigned fill_batch(const struct run *run, const struct gen *gen, struct sides *sides, unsigned batch, uint64_t *next)
+{
+	struct conform_case *cases = host_cases(sides->host, batch);
+	unsigned n = 0;
+
+	for (; n < BATCH && *next < run->first + run->count; n++, (*next)++)
+		run->kind->make(gen, run->seed, *next, &cases[n]);
+	return n;
+}
+
+/* While the host works on one batch, this process runs the one before and makes the next. */
+static void run_cases(struct run *run, struct sides *sides)
+{
+	autoptr(gen) gen = gen_new(run->kind->is32, machine_features(sides->machine), run->only, host_guards_syscalls(sides->host));
+	g_autoptr(GArray) suspects = g_array_new(FALSE, FALSE, sizeof(struct conform_case));
+	uint64_t next = run->first;
+	unsigned batch = 0, n;
+
+	if (!gen) {
+		printf("# no such instruction in %s\n", run->kind->name);
+		return;
+	}
+	n = fill_batch(run, gen, sides, batch, &next);
+	while (n) {
+		const struct conform_outcome *outcomes;
+		unsigned following;
+
+		host_start(sides->host, batch, n);
+		following = fill_batch(run, gen, sides, !batch, &next);
+		outcomes = host_wait(sides->host, batch);
+		for (unsigned i = 0; i < n; i++)
+			check_case(run, sides, &host_cases(sides->host, batch)[i], &outcomes[i], suspects);
+		n = following;
+		batch = !batch;
+		if (suspects->len && run->differing < run->max_reports) {
+			/* Batch 0 is used for it. */
+			look_at_suspects(run, sides, suspects);
+			next -= n;
+			n = fill_batch(run, gen, sides, batch, &next);
+		}
+	}
+	printf("# %s, seed %" PRIu64 ": %zu mnemonics, %" PRIu64 " cases, %" PRIu64 " ended by a fault, %" PRIu64 " not comparable, %" PRIu64 " differ\n",
+	       run->kind->name, run->seed, gen_n_mnemonics(gen), run->done, run->faults, run->outside, run->differing);
+}
+
+/* ---- as a test ---- */
+
+struct test {
+	struct sides *sides;
+	const struct kind *kind;
+};
+
+static void test_kind(gconstpointer data)
+{
+	const struct test *test = data;
+	bool full = g_getenv("LODGE_TEST_LONG") != NULL;
+	struct run run = {
+		.kind = test->kind, .seed = DEFAULT_SEED, .count = full ? test->kind->full : test->kind->sample, .max_reports = MAX_REPORTS,
+	};
+
+	if (!test->sides->host) {
+		g_test_skip("no child process for the host's side");
+		return;
+	}
+	run_cases(&run, test->sides);
+	g_assert_cmpuint(run.done, ==, run.count);
+	g_assert_cmpuint(run.differing, ==, 0);
+	/* A generator that only makes faults tests nothing. */
+	g_assert_cmpuint(run.faults, <, run.done / 2);
+}
+
+static void add_tests(struct sides *sides, struct test *tests)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		g_autofree char *path = g_strdup_printf("/cpu/conform/%s", kinds[i].name);
+
+		tests[i] = (struct test){ .sides = sides, .kind = &kinds[i] };
+		g_test_add_data_func(path, &tests[i], test_kind);
+	}
+}
+
+/* ---- by hand ---- */
+
+static const struct kind *find_kind(const char *name)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+static int run_by_hand(struct sides *sides, const char *kind, struct run *run)
+{
+	run->kind = find_kind(kind);
+	if (!run->kind || !sides->host) {
+		fprintf(stderr, run->kind ? "error: the host's side does not run here\n" : "error: no such kind of case\n");
+		return EXIT_FAILURE;
+	}
+	run_cases(run, sides);
+	return run->differing ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	gint64 seed = DEFAULT_SEED, first = 0, count = 0;
+	g_autofree char *only = NULL, *kind = NULL, *why = NULL;
+	GOptionEntry entries[] = {
+		{ "kind", 0, 0, G_OPTION_ARG_STRING, &kind, "single64, sequence64, single32, sequence32", "KIND" },
+		{ "seed", 0, 0, G_OPTION_ARG_INT64, &seed, "seed of the cases", "N" },
+		{ "first", 0, 0, G_OPTION_ARG_INT64, &first, "number of the first case", "N" },
+		{ "count", 0, 0, G_OPTION_ARG_INT64, &count, "cases to run instead of the tests", "N" },
+		{ "mnemonic", 0, 0, G_OPTION_ARG_STRING, &only, "only this instruction", "NAME" },
+		G_OPTION_ENTRY_NULL,
+	};
+	g_autoptr(GOptionContext) options = g_option_context_new(NULL);
+	g_autoptr(GError) err = NULL;
+	struct test tests[G_N_ELEMENTS(kinds)];
+	struct sides sides = { 0 };
+	int status;
+
+	setlocale(LC_ALL, "");
+	g_test_init(&argc, &argv, NULL);
+	g_option_context_add_main_entries(options, entries, NULL);
+	if (!g_option_context_parse(options, &argc, &argv, &err)) {
+		fprintf(stderr, "error: %s\n", err->message);
+		return EXIT_FAILURE;
+	}
+	sides.host = host_new(&why);
+	if (!sides.host)
+		printf("# %s\n", why);
+	sides.machine = machine_new(host_images(sides.host));
+	if (count) {
+		struct run run = { .only = only, .seed = (uint64_t)seed, .first = (uint64_t)first, .count = (uint64_t)count, .max_reports = MAX_REPORTS };
+
+		status = run_by_hand(&sides, kind ? kind : "single64", &run);
+	} else {
+		add_tests(&sides, tests);
+		status = g_test_run();
+	}
+	machine_free(sides.machine);
+	if (sides.host)
+		host_free(sides.host);
+	return status;
+}
