@@ -37,7 +37,7 @@ static const struct kind kinds[] = {
 /* Both sides, made once for all tests of the program. */
 struct sides {
 	struct host *host;
-	struct machine *machine;
+	struct soft_side *soft;
 };
 
 struct run {
@@ -59,7 +59,7 @@ static bool differs_again(struct sides *sides, const struct conform_case *c, cha
 	if (again != c)
 		*again = *c;
 	host_start(sides->host, 0, 1);
-	machine_run(sides->machine, again, soft);
+	soft_side_run(sides->soft, again, soft);
 	return !outcomes_equal(again, host_wait(sides->host, 0), soft, report);
 }
 
@@ -68,7 +68,7 @@ static void check_case(struct run *run, struct sides *sides, const struct confor
 	g_autofree struct conform_outcome *soft = g_new(struct conform_outcome, 1);
 
 	memset(soft, 0, offsetof(struct conform_outcome, data));
-	machine_run(sides->machine, c, soft);
+	soft_side_run(sides->soft, c, soft);
 	run->done++;
 	run->faults += soft->vector != X86_EXC_BP;
 	if (soft->vector == X86_EXC_PF && host_maps(sides->host, soft->cr2)) {
@@ -106,7 +106,7 @@ static unsigned fill_batch(const struct run *run, const struct gen *gen, struct 
 /* While the host works on one batch, this process runs the one before and makes the next. */
 static void run_cases(struct run *run, struct sides *sides)
 {
-	autoptr(gen) gen = gen_new(run->kind->is32, machine_features(sides->machine), run->only, host_guards_syscalls(sides->host));
+	autoptr(gen) gen = gen_new(run->kind->is32, soft_side_features(sides->soft), run->only, host_guards_syscalls(sides->host));
 	g_autoptr(GArray) suspects = g_array_new(FALSE, FALSE, sizeof(struct conform_case));
 	uint64_t next = run->first;
 	unsigned batch = 0, n;
@@ -224,7 +224,7 @@ int main(int argc, char **argv)
 	sides.host = host_new(&why);
 	if (!sides.host)
 		printf("# %s\n", why);
-	sides.machine = machine_new(host_images(sides.host));
+	sides.soft = soft_side_new(host_images(sides.host));
 	if (count) {
 		struct run run = { .only = only, .seed = (uint64_t)seed, .first = (uint64_t)first, .count = (uint64_t)count, .max_reports = MAX_REPORTS };
 
@@ -233,7 +233,7 @@ int main(int argc, char **argv)
 		add_tests(&sides, tests);
 		status = g_test_run();
 	}
-	machine_free(sides.machine);
+	soft_side_free(sides.soft);
 	if (sides.host)
 		host_free(sides.host);
 	return status;

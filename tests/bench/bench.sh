@@ -58,10 +58,9 @@ qemu=$(type -P qemu-system-x86_64) || qemu=
 
 # How long one workload runs in one round, milliseconds.
 work_ms=300
-# Guests have this much RAM; the console's prompt and the first line of init are the demo guest's.
+# What guests have; the first line of the demo guest's init.
 ram=512M
 init_line='lodge-demo: init started'
-prompt='lodge-demo:~#'
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/lodge-bench.XXXXXX")
 running=
@@ -241,14 +240,15 @@ measure_start()
 
 measure_memory()
 {
-	local round peer all ram_used anon file
+	local round peer script all ram_used anon file
 
+	script=$(echo "echo 'bench idle'; sleep 1000" | base64 -w 0)
 	for ((round = 1; round <= (rounds + 2) / 3; round++)); do
 		for peer in $(peers); do
 			progress "memory, round $round: $peer"
 			vm "$peer" 1
-			time_command --memory 500 "$prompt" "${command[@]}" "$kernel" "$demo/vmlinuz" "$initrd" "$demo/initrd.img" \
-				"$append" console=ttyS0 || continue
+			time_command --memory 500 'bench idle' "${command[@]}" "$kernel" "$demo/vmlinuz" \
+				"$initrd" "$demo/initrd.img" "$append" "console=ttyS0 lodge.cmd=$script" || continue
 			read -r all ram_used anon file <"$work/result"
 			figure "memory.$peer.all" "$all"
 			figure "memory.$peer.ram" "$ram_used"
@@ -368,7 +368,7 @@ print_work()
 		print text, span(n), span(a), span(b), times(a, n), times(b, n), times(a, b)
 	}
 	END {
-		print "one", "native", "Lodge soft", "QEMU TCG", "Lodge/native", "TCG/native", "Lodge/TCG"
+		print "time for one", "native", "Lodge soft", "QEMU TCG", "Lodge/native", "TCG/native", "Lodge/TCG"
 		row("integer", "instruction of an integer loop")
 		row("call", "function call")
 		row("indirect", "indirect call, unpredictable")
@@ -394,9 +394,9 @@ print_work()
 		}
 		line = ""
 		if (med("clock.lodge") != "")
-			line = sprintf(" Lodge %.4f", med("clock.lodge"))
+			line = sprintf(" Lodge %.3f", med("clock.lodge"))
 		if (med("clock.tcg") != "")
-			line = line sprintf("%s TCG %.4f", line != "" ? "," : "", med("clock.tcg"))
+			line = line sprintf("%s TCG %.3f", line != "" ? "," : "", med("clock.tcg"))
 		if (line != "")
 			print "A second of the guest'\''s clock on the host'\''s, over that loop:" line ".\n"
 	}' "$work/medians"

@@ -21,7 +21,7 @@
  *	bench NAME begin
  *	bench NAME end OPERATIONS NANOSECONDS PICOSECONDS
  *
- * all operations since "begin", the time for them on this machine's own clock, and the median time of one operation; or
+ * all operations since "begin", the time since just before it on this machine's own clock, and the median time of one operation; or
  * "bench NAME skip". "bench done" is the last line.
  */
 
@@ -405,6 +405,7 @@ static void measure(const struct workload *w, int64_t budget_ns)
 	uint64_t runs = 1, all = 0;
 	int64_t start = now_ns(), took;
 
+	printf("bench %s begin\n", w->name);
 	for (;;) {
 		took = time_runs(w, runs);
 		all += runs;
@@ -458,7 +459,6 @@ int main(int argc, char **argv)
 			printf("bench %s skip\n", w->name);
 			continue;
 		}
-		printf("bench %s begin\n", w->name);
 		measure(w, atoi(argv[1]) * (NS_PER_S / 1000));
 		if (w->finish)
 			w->finish();

@@ -19,7 +19,8 @@
  * MARKER can be read from the command's standard output, then the command is ended.
  *
  *	(no option)	prints "WALL CPU": nanoseconds on the clock and of processor time
- *	--lines		prints "WALL CPU line" for each line of the command's output instead, the last being the one with MARKER
+ *	--lines		prints "WALL CPU line" for each line of the command's output instead, the last being the one with MARKER;
+ *			the times are those of the line's first byte
  *	--memory MS	prints "ALL RAM ANON FILE": resident KiB, MS milliseconds after the marker: of the process, of its memfds
  *			(where guests have their RAM), of private memory that no file backs, of program and libraries
  *
@@ -45,6 +46,7 @@ struct stopwatch {
 	int64_t start;
 	char line[LINE_MAX_BYTES];
 	size_t line_len;
+	int64_t line_wall, line_cpu;
 };
 
 static volatile sig_atomic_t caught;
@@ -82,7 +84,6 @@ static void block_signals(sigset_t *ret_old)
 		sigaddset(&set, numbers[i]);
 	}
 	sigprocmask(SIG_BLOCK, &set, ret_old);
-	/* A shell starts its background jobs deaf to these; the caller's mask is for the command alone. */
 }
 
 static void run_command(char **argv, pid_t parent, const sigset_t *signals, const int in[2], const int out[2])
@@ -161,6 +162,10 @@ static bool take_byte(struct stopwatch *sw, char byte, int64_t wall, int64_t cpu
 	bool end = byte == '\n' || sw->line_len == LINE_MAX_BYTES - 1;
 	bool found;
 
+	if (sw->line_len == 0) {
+		sw->line_wall = wall;
+		sw->line_cpu = cpu;
+	}
 	if (byte != '\n' && byte != '\r' && byte != '\0' && sw->line_len < LINE_MAX_BYTES - 1)
 		sw->line[sw->line_len++] = byte;
 	sw->line[sw->line_len] = '\0';
@@ -169,7 +174,7 @@ static bool take_byte(struct stopwatch *sw, char byte, int64_t wall, int64_t cpu
 	if (!end)
 		return found;
 	if (sw->lines)
-		printf("%" PRId64 " %" PRId64 " %s\n", wall, cpu, sw->line);
+		printf("%" PRId64 " %" PRId64 " %s\n", sw->line_wall, sw->line_cpu, sw->line);
 	sw->line_len = 0;
 	return found;
 }

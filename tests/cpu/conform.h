@@ -13,7 +13,7 @@
 
 /*
  * Instruction conformance: a *case* is a snippet of user-mode code with the whole state it starts from. The host processor runs it in a guarded
- * child (host.c), the software CPU runs it in a small long-mode guest (machine.c), both at the same virtual addresses, and whatever ends it (an INT3 behind
+ * child (host.c), the software CPU runs it in a small long-mode guest (soft-side.c), both at the same virtual addresses, and whatever ends it (an INT3 behind
  * the snippet, or a fault) leaves an *outcome*; the two must be equal (compare.c). gen.c makes cases from a seed, script.c holds those written by hand.
  *
  * A case depends on nothing but the seed and its number, so any one can be made again alone.
@@ -153,16 +153,16 @@ bool host_maps(const struct host *host, uint64_t addr);
 /* True when system calls out of a snippet are caught. */
 bool host_guards_syscalls(const struct host *host);
 
-/* ---- the software CPU's side (machine.c) ---- */
+/* ---- the software CPU's side (soft-side.c) ---- */
 
-struct machine;
+struct soft_side;
 
-struct machine *machine_new(const struct conform_images *images);
-void machine_free(struct machine *machine);
-DEFINE_AUTOPTR(machine, machine_free)
+struct soft_side *soft_side_new(const struct conform_images *images);
+void soft_side_free(struct soft_side *side);
+DEFINE_AUTOPTR(soft_side, soft_side_free)
 
-void machine_run(struct machine *machine, const struct conform_case *c, struct conform_outcome *out);
-const struct cpu_features *machine_features(const struct machine *machine);
+void soft_side_run(struct soft_side *side, const struct conform_case *c, struct conform_outcome *out);
+const struct cpu_features *soft_side_features(const struct soft_side *side);
 
 /* ---- making cases (gen.c) ---- */
 

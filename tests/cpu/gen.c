@@ -16,7 +16,7 @@ struct skeleton {
 	uint8_t vex, map, opcode;
 	uint8_t pp; /* index into pp_prefixes */
 	uint8_t w, l;
-	uint8_t has_modrm, modrm;
+	uint8_t has_modrm, modrm, any_rm;
 };
 
 struct group {
@@ -113,6 +113,25 @@ static bool try_skeleton(struct gen *gen, struct skeleton s)
 	return s.has_modrm;
 }
 
+/* The eight register forms of one ModRM.reg: one skeleton if they are the same instruction. */
+static void walk_rm(struct gen *gen, struct skeleton s, unsigned modrm)
+{
+	guint first = gen->skeletons->len;
+	const struct skeleton *found;
+
+	for (unsigned rm = 0; rm < 8; rm++) {
+		s.modrm = (uint8_t)(modrm | rm);
+		try_skeleton(gen, s);
+	}
+	found = &g_array_index(gen->skeletons, struct skeleton, first);
+	for (guint i = 0; i < 8; i++) {
+		if (first + i == gen->skeletons->len || found[i].mnemonic != found[0].mnemonic)
+			return;
+	}
+	g_array_index(gen->skeletons, struct skeleton, first).any_rm = 1;
+	g_array_set_size(gen->skeletons, first + 1);
+}
+
 static void walk_modrm(struct gen *gen, struct skeleton s)
 {
 	for (unsigned modrm = 0; modrm < 0x40; modrm += 8) {
@@ -120,10 +139,8 @@ static void walk_modrm(struct gen *gen, struct skeleton s)
 		if (!try_skeleton(gen, s))
 			return;
 	}
-	for (unsigned modrm = 0xc0; modrm < 0x100; modrm++) {
-		s.modrm = (uint8_t)modrm;
-		try_skeleton(gen, s);
-	}
+	for (unsigned modrm = 0xc0; modrm < 0x100; modrm += 8)
+		walk_rm(gen, s, modrm);
 }
 
 static bool is_prefix(const struct gen *gen, unsigned opcode)
@@ -301,7 +318,7 @@ static unsigned compose(const struct gen *gen, struct rng *rng, const struct ske
 	if (s->has_modrm && s->modrm < 0xc0)
 		n += put_memory(rng, s, bytes + n);
 	else if (s->has_modrm)
-		bytes[n++] = s->modrm;
+		bytes[n++] = (uint8_t)(s->modrm | (s->any_rm ? rng_below(rng, 8) : 0));
 	return n + put_immediate(rng, bytes + n);
 }
 

@@ -8,6 +8,7 @@
  */
 #include <asm/prctl.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -31,8 +32,6 @@
 #define ALT_STACK_SIZE (64u << 10)
 #define XSAVE_HEADER_OFFSET 512u
 #define XSAVE_AVX_OFFSET 576u /* fixed by the architecture's standard format: SDM volume 1 section 13.4.3 */
-#define FXSAVE_SW_OFFSET 464u /* the kernel's own bytes: struct _fpx_sw_bytes */
-#define FP_XSTATE_MAGIC1 0x46505853u
 
 struct batch {
 	struct conform_case cases[BATCH];

@@ -40,7 +40,7 @@
 #define PTE_PS UINT64_C(0x80)
 #define PTE_NX (UINT64_C(1) << 63)
 
-struct machine {
+struct soft_side {
 	struct guest *guest;
 	struct soft_cpu *cpu;
 	uint8_t *ram;
@@ -148,7 +148,7 @@ static void on_port(struct guest *guest, uint8_t val)
 
 static gpointer watchdog(gpointer data)
 {
-	struct machine *m = data;
+	struct soft_side *m = data;
 	gint seen = 0;
 
 	g_mutex_lock(&m->lock);
@@ -168,9 +168,9 @@ static gpointer watchdog(gpointer data)
 
 /* ---- making it ---- */
 
-struct machine *machine_new(const struct conform_images *images)
+struct soft_side *soft_side_new(const struct conform_images *images)
 {
-	autoptr(machine) m = g_new0(struct machine, 1);
+	autoptr(soft_side) m = g_new0(struct soft_side, 1);
 	g_autofree struct x86_cpu_state *state = g_new0(struct x86_cpu_state, 1);
 	size_t n;
 
@@ -196,7 +196,7 @@ struct machine *machine_new(const struct conform_images *images)
 	return g_steal_pointer(&m);
 }
 
-void machine_free(struct machine *m)
+void soft_side_free(struct soft_side *m)
 {
 	if (m->watchdog) {
 		g_mutex_lock(&m->lock);
@@ -212,7 +212,7 @@ void machine_free(struct machine *m)
 	g_free(m);
 }
 
-const struct cpu_features *machine_features(const struct machine *m)
+const struct cpu_features *soft_side_features(const struct soft_side *m)
 {
 	return m->cpu->features;
 }
@@ -242,7 +242,7 @@ static struct x86_segment user_segment(uint16_t selector)
 	return seg;
 }
 
-static void load_memory(struct machine *m, const struct conform_case *c)
+static void load_memory(struct soft_side *m, const struct conform_case *c)
 {
 	uint8_t *data = m->ram + WINDOWS + CODE_SIZE;
 
@@ -278,7 +278,7 @@ static bool has_error_code(uint32_t vector)
 }
 
 /* The exception frame: [error,] RIP, CS, RFLAGS, RSP, SS. */
-static void note_frame(const struct machine *m, struct conform_outcome *out)
+static void note_frame(const struct soft_side *m, struct conform_outcome *out)
 {
 	const uint64_t *frame = (const uint64_t *)(const void *)(m->ram + STACK_TOP);
 
@@ -291,7 +291,7 @@ static void note_frame(const struct machine *m, struct conform_outcome *out)
 		out->error = (uint32_t)frame[-6];
 }
 
-static void note_syscall(const struct machine *m, struct conform_outcome *out)
+static void note_syscall(const struct soft_side *m, struct conform_outcome *out)
 {
 	out->state.rip = m->cpu->gpr[X86_RCX];
 	out->state.rflags = m->cpu->gpr[X86_R11];
@@ -299,7 +299,7 @@ static void note_syscall(const struct machine *m, struct conform_outcome *out)
 	out->state.seg[X86_SS] = USER_DS;
 }
 
-static void note_outcome(const struct machine *m, enum vcpu_exit why, struct conform_outcome *out)
+static void note_outcome(const struct soft_side *m, enum vcpu_exit why, struct conform_outcome *out)
 {
 	const struct soft_cpu *cpu = m->cpu;
 	struct conform_state *s = &out->state;
@@ -328,7 +328,7 @@ static void note_outcome(const struct machine *m, enum vcpu_exit why, struct con
 	memcpy(out->data, m->ram + WINDOWS + CODE_SIZE, DATA_SIZE);
 }
 
-void machine_run(struct machine *m, const struct conform_case *c, struct conform_outcome *out)
+void soft_side_run(struct soft_side *m, const struct conform_case *c, struct conform_outcome *out)
 {
 	struct vcpu *vcpu = &m->guest->vcpus[0];
 	enum vcpu_exit why;
