@@ -15,7 +15,7 @@
 
 #include "tests/cpu/conform.h"
 
-#define MAX_REPORTS 20
+#define REPORTS_A_MNEMONIC 2
 #define DEFAULT_SEED 1
 
 typedef void (*make_fn)(const struct gen *gen, uint64_t seed, uint64_t number, struct conform_case *c);
@@ -44,8 +44,8 @@ struct run {
 	const struct kind *kind;
 	const char *only;
 	uint64_t seed, first, count;
-	unsigned max_reports;
 	uint64_t done, differing, faults, outside;
+	uint32_t by_mnemonic[ZYDIS_MNEMONIC_MAX_VALUE + 1]; /* differences */
 };
 
 /* ---- running ---- */
@@ -83,12 +83,14 @@ static void check_case(struct run *run, struct sides *sides, const struct confor
 static void look_at_suspects(struct run *run, struct sides *sides, GArray *suspects)
 {
 	for (guint i = 0; i < suspects->len; i++) {
+		const struct conform_case *c = &g_array_index(suspects, struct conform_case, i);
 		g_autofree char *report = NULL;
 
-		if (!differs_again(sides, &g_array_index(suspects, struct conform_case, i), &report))
+		if (!differs_again(sides, c, &report))
 			continue;
-		if (run->differing++ < run->max_reports)
-			printf("# %s --seed %" PRIu64 " ", run->kind ? run->kind->name : "script", run->seed), puts(report);
+		run->differing++;
+		if (run->by_mnemonic[c->mnemonic]++ < REPORTS_A_MNEMONIC)
+			printf("# --kind %s --seed %" PRIu64 " %s\n", run->kind->name, run->seed, report);
 	}
 	g_array_set_size(suspects, 0);
 }
@@ -127,12 +129,16 @@ static void run_cases(struct run *run, struct sides *sides)
 			check_case(run, sides, &host_cases(sides->host, batch)[i], &outcomes[i], suspects);
 		n = following;
 		batch = !batch;
-		if (suspects->len && run->differing < run->max_reports) {
+		if (suspects->len) {
 			/* Batch 0 is used for it. */
 			look_at_suspects(run, sides, suspects);
 			next -= n;
 			n = fill_batch(run, gen, sides, batch, &next);
 		}
+	}
+	for (unsigned m = 0; m <= ZYDIS_MNEMONIC_MAX_VALUE; m++) {
+		if (run->by_mnemonic[m])
+			printf("# %u differences in cases that begin with %s\n", run->by_mnemonic[m], m ? ZydisMnemonicGetString((ZydisMnemonic)m) : "nothing valid");
 	}
 	printf("# %s, seed %" PRIu64 ": %zu mnemonics, %" PRIu64 " cases, %" PRIu64 " ended by a fault, %" PRIu64 " not comparable, %" PRIu64 " differ\n",
 	       run->kind->name, run->seed, gen_n_mnemonics(gen), run->done, run->faults, run->outside, run->differing);
@@ -148,10 +154,8 @@ struct test {
 static void test_kind(gconstpointer data)
 {
 	const struct test *test = data;
-	bool full = g_getenv("LODGE_TEST_LONG") != NULL;
-	struct run run = {
-		.kind = test->kind, .seed = DEFAULT_SEED, .count = full ? test->kind->full : test->kind->sample, .max_reports = MAX_REPORTS,
-	};
+	const struct kind *kind = test->kind;
+	struct run run = { .kind = kind, .seed = DEFAULT_SEED, .count = g_getenv("LODGE_TEST_LONG") ? kind->full : kind->sample };
 
 	if (!test->sides->host) {
 		g_test_skip("no child process for the host's side");
@@ -226,7 +230,7 @@ int main(int argc, char **argv)
 		printf("# %s\n", why);
 	sides.soft = soft_side_new(host_images(sides.host));
 	if (count) {
-		struct run run = { .only = only, .seed = (uint64_t)seed, .first = (uint64_t)first, .count = (uint64_t)count, .max_reports = MAX_REPORTS };
+		struct run run = { .only = only, .seed = (uint64_t)seed, .first = (uint64_t)first, .count = (uint64_t)count };
 
 		status = run_by_hand(&sides, kind ? kind : "single64", &run);
 	} else {

@@ -129,7 +129,7 @@ vm()
 		;;
 	tcg)
 		# RAM in a memfd as Lodge has it, so that it can be told from the rest of the process.
-		command=("$qemu" -accel tcg,thread=multi -M q35,memory-backend=ram -object "memory-backend-memfd,id=ram,size=$ram"
+		command=("$qemu" -accel "tcg,thread=multi" -M "q35,memory-backend=ram" -object "memory-backend-memfd,id=ram,size=$ram"
 			-cpu max -smp "$2" -nodefaults -display none -serial stdio -no-reboot -device virtio-rng-pci)
 		append=-append
 		kernel=-kernel
@@ -472,6 +472,6 @@ for part in $parts; do
 done
 cat "$notes"
 [[ $failures -eq 0 ]] || {
-	echo "error: $failures runs failed" >&2
+	echo "error: $failures of the runs failed" >&2
 	exit 1
 }

@@ -279,18 +279,9 @@ static bool needs_alignment(const ZydisDecodedInstruction *zi, unsigned mem_size
 	default:
 		break;
 	}
-	switch (zi->meta.exception_class) {
-	case ZYDIS_EXCEPTION_CLASS_AVX1:
-		return true;
-	case ZYDIS_EXCEPTION_CLASS_SSE1:
-	case ZYDIS_EXCEPTION_CLASS_SSE2:
-	case ZYDIS_EXCEPTION_CLASS_SSE4:
+	if (zi->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY)
 		return mem_size == 16;
-	default:
-		/* SHA and GFNI have legacy encodings without a class of their own in the tables. */
-		return zi->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && mem_size == 16 &&
-		       (zi->meta.isa_set == ZYDIS_ISA_SET_SHA || zi->meta.isa_set == ZYDIS_ISA_SET_GFNI);
-	}
+	return zi->meta.exception_class == ZYDIS_EXCEPTION_CLASS_AVX1 && mem_size >= 16;
 }
 
 static bool may_raise_simd(const ZydisDecodedInstruction *zi)
@@ -357,7 +348,7 @@ static bool make_plan(const struct decoder *d, struct plan *plan)
 	place_gprs(plan, wanted);
 	if (zi->cpu_flags->tested || zi->cpu_flags->modified || zi->cpu_flags->set_0 || zi->cpu_flags->set_1 || zi->cpu_flags->undefined)
 		plan->aux |= NATIVE_FLAGS;
-	if (plan->aux & NATIVE_MEM && needs_alignment(zi, plan->mem_size) && plan->aux & (NATIVE_SSE | NATIVE_AVX) && plan->mem_size >= 16)
+	if (plan->aux & NATIVE_MEM && needs_alignment(zi, plan->mem_size))
 		plan->aux |= NATIVE_ALIGN;
 	if (!(plan->aux & NATIVE_X87) && may_raise_simd(zi))
 		plan->aux |= NATIVE_MXCSR;

@@ -200,7 +200,8 @@ struct soft_cpu {
 	bool kicked; /* vcpu_kick(): vcpu_run() must return */
 	uint64_t native_flags; /* native.c: RFLAGS into and out of a stub */
 	uint32_t native_mxcsr, host_mxcsr;
-	uint8_t scratch[64]; /* bounce buffer for operands that cross pages or lie in MMIO */
+	/* Bounce buffer for operands that cross pages or lie in MMIO; aligned, since instructions that insist on it run on it as themselves. */
+	uint8_t scratch[64] __attribute__((aligned(64)));
 };
 
 _Static_assert(offsetof(struct soft_cpu, gpr) == 0, "insn offsets");
