@@ -23,6 +23,20 @@ all_listed()
 	return $status
 }
 
+# No file is listed that is gone.
+all_there()
+{
+	local file status=0
+
+	while read -r file; do
+		[[ -e $file ]] || {
+			echo "$file is in Makefile.am and not in the tree"
+			status=1
+		}
+	done < <(grep -E '^[a-z.]+/[^$]*\.(awk|c|def|h|inc|S|sh)$' <<<"$listed")
+	return $status
+}
+
 # Each list written one file a line is in C order.
 sorted()
 {
@@ -40,9 +54,10 @@ sorted()
 }
 
 shopt -s globstar nullglob
-plan 4
+plan 5
 ok 'sources and headers' all_listed {core,vmm,net,console,tui}/**/*.{c,h,def,S,inc}
 ok 'tests' all_listed tests/*.{c,h,sh} tests/{one,run} tests/*.awk tests/bench/* tests/fuzz/*.{c,h}
 ok 'what is distributed beside them' all_listed *.md quickstart .ci/run .clang-format demo/{init,make-guest,profile} man/*.[1-9]
+ok 'nothing else' all_there
 ok 'lists are sorted' sorted
 tap_end

@@ -8,7 +8,7 @@
 #	talk SCRIPT OPTION...		the same in the background: read what it says with expect, type with tell, end with ended
 #	terminal COMMANDS		a session on a terminal, in which "vm" is the guest
 #
-# "append" holds further words for the kernel's command line, "accel" the accelerator. Nobody waits for a guest for ever: what
+# "append" holds further words for the kernel's command line, "kernel" another kernel, "accel" the accelerator. Nobody waits for a guest for ever: what
 # hangs is killed after "patience" seconds and fails its own points only.
 
 accel=${LODGE_GUEST_ACCEL:-soft}
@@ -27,16 +27,37 @@ guest_made=$("$LODGE_SRCDIR/demo/make-guest" "$LODGE_DEMO" 2>&1) || {
 	exit 1
 }
 
-# vm_command SCRIPT OPTION...: sets the array vm, which boots the guest. No SCRIPT: a shell.
+# initrd_with SCRIPT FILE: the guest's initrd with the script in it as /test. The kernel unpacks one archive after the other; its
+# command line would be too short for a script.
+initrd_with()
+{
+	local root=$2.root
+
+	mkdir "$root"
+	printf '%s\n' "$1" >"$root/test"
+	{
+		cat "$LODGE_DEMO/initrd.img"
+		(cd "$root" && echo test | cpio --quiet -o -H newc)
+	} >"$2"
+	rm -r "$root"
+}
+
+# vm_command SCRIPT OPTION...: sets the array vm, which boots the guest. No SCRIPT: a shell. lodge's process is noted in
+# $tap_tmp/pid.
 vm_command()
 {
-	local words="console=ttyS0 $append" kernel=${kernel:-$LODGE_DEMO/vmlinuz}
+	local words="console=ttyS0 $append" initrd=$LODGE_DEMO/initrd.img
 
-	[[ -z $1 ]] || words+=" lodge.cmd=$(printf '%s' "$1" | base64 -w 0)"
+	if [[ -n $1 ]]; then
+		initrd=$(mktemp "$tap_tmp/initrd.XXXXXX")
+		initrd_with "$1" "$initrd"
+		words+=" lodge.cmd=$(printf 'sh /test' | base64 -w 0)"
+	fi
 	shift
 	# A shell lets its background jobs ignore the keyboard's signals.
-	vm=(env --default-signal=INT,QUIT timeout --foreground -s KILL "$patience" "$LODGE" run --accel "$accel" --name test
-		--kernel "$kernel" --initrd "${initrd:-$LODGE_DEMO/initrd.img}" --append "$words" "$@")
+	vm=(env --default-signal=INT,QUIT timeout --foreground -s KILL "$patience" sh -c 'echo $$ >"$0"; exec "$@"' "$tap_tmp/pid"
+		"$LODGE" run --accel "$accel" --name test --kernel "${kernel:-$LODGE_DEMO/vmlinuz}" --initrd "$initrd"
+		--append "$words" "$@")
 }
 
 guest()
@@ -103,7 +124,7 @@ talk()
 	vm_command "$@"
 	rm -f "$tap_tmp"/talk.{said,heard}
 	mkfifo "$tap_tmp/talk.said" "$tap_tmp/talk.heard"
-	"${vm[@]}" >"$tap_tmp/talk.said" 2>"$tap_tmp/talk.err" <"$tap_tmp/talk.heard" &
+	"${vm[@]}" <"$tap_tmp/talk.heard" >"$tap_tmp/talk.said" 2>"$tap_tmp/talk.err" &
 	pid=$!
 	exec 5>"$tap_tmp/talk.heard" 3<"$tap_tmp/talk.said"
 }
@@ -143,11 +164,11 @@ ended()
 }
 
 # terminal COMMANDS: script(1) makes a terminal, in it a shell runs them and notes the terminal's modes before and after. "vm" is
-# the guest of vm_command; its process is the content of $tap_tmp/pid. Output comes from fd 3, what is typed goes to fd 5.
+# the guest of vm_command. Output comes from fd 3, what is typed goes to fd 5.
 terminal()
 {
 	cat >"$tap_tmp/session" <<-END
-		vm() { sh -c 'echo \$\$ >$tap_tmp/pid; exec "\$@"' sh ${vm[*]@Q} "\$@"; }
+		vm() { ${vm[*]@Q} "\$@"; }
 		stty -g >$tap_tmp/before
 		$1
 		echo status=\$?

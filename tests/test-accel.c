@@ -43,7 +43,7 @@ static void test_auto(void)
 	accel_kvm_class.probe(&kvm);
 	g_assert_true(chosen == (kvm.recommended ? &accel_kvm_class : &accel_soft_class));
 	g_assert_true(g_str_has_prefix(why, chosen->name));
-	g_assert_cmpint(strstr(why, "; not kvm: ") != NULL, ==, !kvm.recommended);
+	g_assert_cmpint(strstr(why, ", not kvm: ") != NULL, ==, !kvm.recommended);
 	g_test_message("%s", why);
 	g_assert_true(accel_choose(NULL, NULL, NULL, NULL) == chosen);
 	accel_probe_clear(&kvm);

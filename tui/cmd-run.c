@@ -66,8 +66,8 @@ static void show_started(void *opaque, const struct vm_run_info *info)
 	const struct vm_config *config = opaque;
 	g_autoptr(GString) line = g_string_new(NULL);
 
-	g_string_append_printf(line, "lodge: %s guest \"%s\" (%s)", info->keys ? "connected to" : "running", info->name,
-			       info->why);
+	fprintf(stderr, "lodge: accelerator %s\n", info->why);
+	g_string_append_printf(line, "lodge: %s guest \"%s\"", info->keys ? "connected to" : "running", info->name);
 	if (info->paused)
 		g_string_append(line, info->keys ? ", paused: ^] r resumes" : ", paused");
 	if (info->keys)

@@ -30,10 +30,12 @@ static const struct accel_class *refuse_name(const char *name, GError **err)
 	return fail_null(err, LODGE_ERROR_USAGE, "accelerator '%s' is not known: it is %s", name, known->str);
 }
 
-/* "kvm: native execution, 3.1 G guest instructions/s", and after it what was passed over: "; not kvm: ...". */
+/* "kvm: native execution, 3.1 G guest instructions/s"; or, when a faster one was passed over, why that: "soft, not kvm: ...". */
 static char *explain(const struct accel_class *chosen, const char *reason, const GString *passed_over)
 {
-	return g_strdup_printf("%s: %s%s", chosen->name, reason, passed_over->str);
+	if (passed_over->len)
+		return g_strdup_printf("%s%s", chosen->name, passed_over->str);
+	return g_strdup_printf("%s: %s", chosen->name, reason);
 }
 
 /* The first recommended one; when none is, the first that works at all. */
@@ -58,7 +60,7 @@ static const struct accel_class *choose_best(char **why, GError **err)
 			fallback = class;
 			fallback_reason = g_strdup(probe.reason);
 		}
-		g_string_append_printf(passed_over, "; not %s: %s", class->name, probe.reason);
+		g_string_append_printf(passed_over, ", not %s: %s", class->name, probe.reason);
 		accel_probe_clear(&probe);
 	}
 	if (!fallback)

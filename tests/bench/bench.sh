@@ -356,7 +356,7 @@ print_boot()
 
 print_work()
 {
-	local clock=clock
+	local clock='wall clock'
 
 	[[ ${BENCH_CLOCK:-wall} != cpu ]] || clock='processor time'
 	title "Workloads in a guest with 1 vCPU, median of $(((rounds + 1) / 2)), $clock"

@@ -648,7 +648,7 @@ static bool soft_set_slots(struct accel *base, GError **err)
 static void soft_probe(struct accel_probe *probe)
 {
 	probe->usable = probe->recommended = true;
-	probe->reason = g_strdup("software CPU: interpreter, works on every x86-64 host");
+	probe->reason = g_strdup("software CPU (interpreter), works on every x86-64 host");
 	probe->guest_mips = 0;
 }
 
