@@ -13,8 +13,8 @@ seq 1 30000 | sha256sum
 seq 1 30000 | gzip -c | gunzip -c | md5sum
 seq 1 10000 | tac | sort -n | sha512sum | cut -c 1-64
 dd if=/dev/zero bs=64k count=32 2>/dev/null | sha1sum
-awk "BEGIN { for (i = 1; i <= 10000; i++) { s += sqrt(i) / 3; p = p * 0.5 + i % 7 } printf \"%.15g %.15g\n\", s, p }"
-i=0; while [ $i -lt 100 ]; do /bin/true; i=$((i + 1)); done; echo $i'
+awk "BEGIN { for (i = 1; i <= 10000; i++) { s += 1 / i; p = p * 0.5 + i % 7 } printf \"%.15g %.15g\n\", s, p }"
+i=0; while [ $i -lt 30 ]; do /bin/true; i=$((i + 1)); done; echo $i'
 
 # Once, and then on all processors at once, each pinned to its own. A storm of processes that run where they are put. Entropy twice.
 # Then what the kernel has to say about all this.
@@ -31,7 +31,7 @@ wait
 for cpu in $(seq 0 $(($(nproc) - 1))); do
 	cmp /tmp/once /tmp/result.$cpu && echo "right: $cpu"
 done
-for i in $(seq 1 200); do
+for i in $(seq 1 60); do
 	(/bin/true | /bin/cat) &
 done
 wait
@@ -67,9 +67,9 @@ entropy()
 	[[ $(grep -cE '^[0-9a-f]{64}$' "$tap_tmp/entropy") -eq 2 ]] && [[ -z $(sort "$tap_tmp/entropies" | uniq -d) ]]
 }
 
-no_complaints()
+quiet()
 {
-	said "$1" 'all done' && said "$1" 'errors: 0' && complaints "$1"
+	said "$1" 'all done' && said "$1" 'errors: 0' && no_complaints "$1"
 }
 
 # reboots OPTION...: reboot from inside, and the machine comes up again, new: what was in its memory is gone.
@@ -92,14 +92,14 @@ no_reboot()
 		grep -qx 'lodge: guest "test" reset, ended because of --no-reboot' "$tap_tmp/again.err"
 }
 
-plan 20
+plan 18
 for cpus in 1 2 4; do
 	guest "$cpus" "$in_guest" --cpus "$cpus"
 	ok "$cpus: boots, powers off" powered_off "$cpus"
 	ok "$cpus: all processors compute right" each_processor "$cpus" "$cpus"
 	ok "$cpus: as the host does" as_here "$cpus"
 	ok "$cpus: entropy" entropy "$cpus"
-	ok "$cpus: no complaints" no_complaints "$cpus"
+	ok "$cpus: no complaints" quiet "$cpus"
 done
 ok 'reboot' tidy reboots
 ok 'reboot of two processors' tidy reboots --cpus 2

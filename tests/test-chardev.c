@@ -623,8 +623,11 @@ static void test_terminal_prefix_alone(struct fixture *f, gconstpointer data)
 static void G_GNUC_NORETURN raw_child(struct fixture *f, int ready, int sig)
 {
 	struct rlimit no_core = { 0, 0 };
-	struct chardev *chardev = chardev_new_streams(f->context, f->other, f->other, take_command, f, NULL);
+	struct chardev *chardev;
 
+	/* An earlier test's terminal, or a sanitizer, may have a handler there. */
+	signal(sig, SIG_DFL);
+	chardev = chardev_new_streams(f->context, f->other, f->other, take_command, f, NULL);
 	setrlimit(RLIMIT_CORE, &no_core);
 	while (!is_raw(f->other))
 		g_main_context_iteration(f->context, TRUE);
@@ -641,14 +644,9 @@ static void test_terminal_restored_by_signal(struct fixture *f, gconstpointer da
 {
 	int sig = GPOINTER_TO_INT(data), status, ready[2];
 	struct termios before, after;
-	struct sigaction old;
 	char byte;
 	pid_t pid;
 
-	if (!sigaction(sig, NULL, &old) && old.sa_handler != SIG_DFL) {
-		g_test_skip("a sanitizer or debugger has taken this signal");
-		return;
-	}
 	if (!open_terminal(f))
 		return;
 	g_assert_cmpint(pipe(ready), ==, 0);

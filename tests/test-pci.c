@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
 
 #include "core/base/error.h"
 #include "tests/virtio-driver.h"
@@ -32,6 +34,11 @@ static void toy_reset(struct device *dev)
 	pci_device_reset((struct pci_device *)(void *)dev);
 }
 
+static void toy_pre_save(struct device *dev)
+{
+	pci_device_pre_save((struct pci_device *)(void *)dev);
+}
+
 static bool toy_post_load(struct device *dev, GError **err)
 {
 	return pci_device_post_load((struct pci_device *)(void *)dev, err);
@@ -49,6 +56,7 @@ static const struct device_class toy_class = {
 	.base_fields = pci_device_fields,
 	.n_base_fields = &pci_n_device_fields,
 	.reset = toy_reset,
+	.pre_save = toy_pre_save,
 	.post_load = toy_post_load,
 	.destroy = toy_destroy,
 };
@@ -448,6 +456,224 @@ static void test_msix_function_mask(void)
 	g_assert_false(pci_msix_enabled(&toy->pci));
 }
 
+/* --- vectors with an eventfd --- */
+
+/* An accelerator that can do nothing but turn eventfds into messages, when the test tells it to look. */
+struct signaller {
+	struct accel accel;
+	struct board *board;
+	struct {
+		int fd;
+		struct msi_message msg;
+	} on[N_VECTORS];
+	unsigned n_on, n_calls;
+	bool refuse;
+	bool late; /* the device fires while the accelerator is busy refusing */
+	unsigned n_late;
+};
+
+static void signaller_deliver(struct signaller *signaller)
+{
+	for (unsigned i = 0; i < signaller->n_on; i++) {
+		eventfd_t count;
+
+		if (eventfd_read(signaller->on[i].fd, &count) == 0)
+			g_array_append_val(signaller->board->messages, signaller->on[i].msg);
+	}
+}
+
+static bool signaller_irqfd(struct accel *accel, int fd, const struct msi_message *msg)
+{
+	struct signaller *signaller = (struct signaller *)(void *)accel;
+	unsigned i = 0;
+
+	signaller->n_calls++;
+	g_assert_cmpint(fcntl(fd, F_GETFD), >=, 0);
+	signaller_deliver(signaller);
+	while (i < signaller->n_on && signaller->on[i].fd != fd)
+		i++;
+	if (i < signaller->n_on && (!msg || signaller->refuse))
+		signaller->on[i] = signaller->on[--signaller->n_on];
+	if (signaller->refuse && signaller->late) {
+		g_assert_cmpint(eventfd_write(fd, 1), ==, 0);
+		signaller->n_late++;
+	}
+	if (!msg || signaller->refuse)
+		return !msg;
+	g_assert_cmpuint(i, <, G_N_ELEMENTS(signaller->on));
+	signaller->on[i].fd = fd;
+	signaller->on[i].msg = *msg;
+	signaller->n_on = MAX(signaller->n_on, i + 1);
+	return true;
+}
+
+static const struct accel_class signaller_class = { .name = "signaller", .irqfd = signaller_irqfd };
+
+/* A toy with MSI-X enabled and vector 0 open. */
+static struct toy *signaller_setup(struct signaller *signaller, struct board *board)
+{
+	struct toy *toy = toy_new(board);
+
+	*signaller = (struct signaller){ .accel = { .class = &signaller_class, .vm = &board->vm }, .board = board };
+	board->vm.accel_class = &signaller_class;
+	board->vm.accel = &signaller->accel;
+	put(board, toy, toy->pci.msix_cap + 2, 0x8000, 2);
+	set_vector(board, toy, 0, 0xfee01000, 0x31, false);
+	g_assert_cmpuint(signaller->n_on, ==, 1);
+	return toy;
+}
+
+/* Fires a vector whose eventfd is the way to do it: nobody's lock is needed, and no message is sent by us. */
+static void fire(struct board *board, struct toy *toy, unsigned vector)
+{
+	guint before = board->messages->len;
+
+	g_mutex_lock(&toy->pci.irq_lock);
+	pci_msix_notify(&toy->pci, vector);
+	g_mutex_unlock(&toy->pci.irq_lock);
+	g_assert_cmpuint(board->messages->len, ==, before);
+}
+
+static void test_irqfd_refused(void)
+{
+	struct signaller signaller;
+	autoptr(board) board = board_new(1 << 20);
+	struct toy *toy = signaller_setup(&signaller, board);
+
+	/* from the start: messages as without it */
+	signaller.refuse = true;
+	set_vector(board, toy, 1, 0xfee02000, 0x32, false);
+	pci_msix_notify(&toy->pci, 1);
+	g_assert_cmpuint(board_messages(board, 0x32), ==, 1);
+	/* later, and just then the device fires: not lost, not doubled */
+	signaller.late = true;
+	set_vector(board, toy, 0, 0xfee03000, 0x33, true);
+	g_assert_cmpuint(signaller.n_on, ==, 0);
+	board_mmio_write(board, msix_bar(board, toy) + 12, 0, 4);
+	g_assert_cmpuint(signaller.n_late, >, 0);
+	g_assert_cmpuint(board->messages->len, ==, 1 + signaller.n_late);
+	signaller.late = false;
+	pci_msix_notify(&toy->pci, 0);
+	g_assert_cmpuint(board->messages->len, ==, 2 + signaller.n_late);
+	/* and when it can again, it is used again */
+	signaller.refuse = false;
+	set_vector(board, toy, 0, 0xfee03000, 0x34, false);
+	fire(board, toy, 0);
+	signaller_deliver(&signaller);
+	g_assert_cmpuint(board_messages(board, 0x34), ==, 1);
+}
+
+static void test_irqfd(void)
+{
+	struct signaller signaller;
+	autoptr(board) board = board_new(1 << 20);
+	struct toy *toy = signaller_setup(&signaller, board);
+
+	fire(board, toy, 0);
+	fire(board, toy, 0);
+	g_assert_cmphex(pending(board, toy), ==, 0);
+	signaller_deliver(&signaller);
+	g_assert_cmpuint(board_messages(board, 0x31), ==, 1);
+	g_assert_cmphex(g_array_index(board->messages, struct msi_message, 0).address, ==, 0xfee01000);
+	/* rewritten while it is open: the next one is the new message */
+	board_mmio_write(board, msix_bar(board, toy) + 8, 0x35, 4);
+	board_mmio_write(board, msix_bar(board, toy) + 4, 1, 4);
+	fire(board, toy, 0);
+	signaller_deliver(&signaller);
+	g_assert_cmpuint(board_messages(board, 0x35), ==, 1);
+	g_assert_cmphex(g_array_index(board->messages, struct msi_message, 1).address, ==, UINT64_C(0x1fee01000));
+}
+
+static void test_irqfd_mask(void)
+{
+	struct signaller signaller;
+	autoptr(board) board = board_new(1 << 20);
+	struct toy *toy = signaller_setup(&signaller, board);
+	unsigned control = toy->pci.msix_cap + 2;
+
+	/* each way of masking; what is fired meanwhile waits and shows */
+	for (unsigned i = 0; i < 2; i++) {
+		if (i)
+			put(board, toy, control, 0xc000, 2);
+		else
+			board_mmio_write(board, msix_bar(board, toy) + 12, 1, 4);
+		g_assert_cmpuint(signaller.n_on, ==, 0);
+		fire(board, toy, 0);
+		g_assert_cmphex(pending(board, toy), ==, 1);
+		fire(board, toy, 0);
+		g_assert_cmphex(pending(board, toy), ==, 1);
+		fire(board, toy, 0);
+		if (i)
+			put(board, toy, control, 0x8000, 2);
+		else
+			board_mmio_write(board, msix_bar(board, toy) + 12, 0, 4);
+		signaller_deliver(&signaller);
+		g_assert_cmpuint(board_messages(board, 0x31), ==, i + 1);
+		g_assert_cmphex(pending(board, toy), ==, 0);
+	}
+	/* fired, then masked before anybody looked: it went out before the mask was in force */
+	fire(board, toy, 0);
+	board_mmio_write(board, msix_bar(board, toy) + 12, 1, 4);
+	g_assert_cmpuint(board_messages(board, 0x31), ==, 3);
+	g_assert_cmphex(pending(board, toy), ==, 0);
+}
+
+static void test_irqfd_off(void)
+{
+	struct signaller signaller;
+	autoptr(board) board = board_new(1 << 20);
+	struct toy *toy = signaller_setup(&signaller, board);
+	unsigned control = toy->pci.msix_cap + 2, calls;
+
+	/* MSI-X disabled: nothing is sent, nothing is remembered */
+	put(board, toy, control, 0, 2);
+	g_assert_cmpuint(signaller.n_on, ==, 0);
+	fire(board, toy, 0);
+	put(board, toy, control, 0x8000, 2);
+	signaller_deliver(&signaller);
+	g_assert_cmpuint(board->messages->len, ==, 0);
+	/* reset while masked and pending: forgotten */
+	board_mmio_write(board, msix_bar(board, toy) + 12, 1, 4);
+	fire(board, toy, 0);
+	device_reset(&toy->pci.dev);
+	g_assert_cmpuint(signaller.n_on, ==, 0);
+	put(board, toy, control, 0x8000, 2);
+	g_assert_cmphex(pending(board, toy), ==, 0);
+	set_vector(board, toy, 0, 0xfee01000, 0x36, false);
+	signaller_deliver(&signaller);
+	g_assert_cmpuint(board->messages->len, ==, 0);
+	/* an open vector is let go of before its eventfd is closed */
+	calls = signaller.n_calls;
+	g_ptr_array_remove(board->vm.devices, toy);
+	device_destroy(&toy->pci.dev);
+	g_assert_cmpuint(signaller.n_calls, ==, calls + 1);
+	g_assert_cmpuint(signaller.n_on, ==, 0);
+}
+
+static void test_irqfd_save(void)
+{
+	struct signaller signaller, other;
+	autoptr(board) from = board_new(1 << 20);
+	autoptr(board) to = board_new(1 << 20);
+	struct toy *a = signaller_setup(&signaller, from), *b = signaller_setup(&other, to);
+	g_autoptr(GByteArray) state = g_byte_array_new();
+	size_t used;
+
+	set_vector(from, a, 0, 0xfee01000, 0x37, true);
+	set_vector(from, a, 1, 0xfee02000, 0x38, false);
+	fire(from, a, 0);
+	device_save(&a->pci.dev, state);
+	g_assert_true(device_load(&b->pci.dev, state->data, state->len, &used, NULL));
+	g_assert_cmphex(pending(to, b), ==, 1);
+	fire(to, b, 1);
+	signaller_deliver(&other);
+	g_assert_cmpuint(board_messages(to, 0x38), ==, 1);
+	board_mmio_write(to, msix_bar(to, b) + 12, 0, 4);
+	signaller_deliver(&other);
+	g_assert_cmpuint(board_messages(to, 0x37), ==, 1);
+	g_assert_cmpuint(to->messages->len, ==, 2);
+}
+
 static void test_intx(void)
 {
 	autoptr(board) board = board_new(1 << 20);
@@ -542,6 +768,11 @@ int main(int argc, char **argv)
 	g_test_add_func("/pci/isa-bridge", test_isa_bridge);
 	g_test_add_func("/pci/msix/vectors", test_msix);
 	g_test_add_func("/pci/msix/function-mask", test_msix_function_mask);
+	g_test_add_func("/pci/irqfd/refused", test_irqfd_refused);
+	g_test_add_func("/pci/irqfd/signals", test_irqfd);
+	g_test_add_func("/pci/irqfd/mask", test_irqfd_mask);
+	g_test_add_func("/pci/irqfd/off", test_irqfd_off);
+	g_test_add_func("/pci/irqfd/save", test_irqfd_save);
 	g_test_add_func("/pci/intx", test_intx);
 	g_test_add_func("/pci/save-load", test_save_load);
 	g_test_add_func("/pci/load-hostile", test_load_hostile);

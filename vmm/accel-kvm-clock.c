@@ -40,6 +40,7 @@ void kvm_pause(struct accel *accel)
 		return;
 	kvm->paused = true;
 	kvm->state_loaded = false;
+	kvm_settle_irqfds(kvm);
 	kvm->paused_host_tsc = __rdtsc();
 	(void)kvm_read_msr(vcpu_fd(&accel->vm->vcpus[0]), MSR_TSC, &kvm->paused_guest_tsc);
 	kvm->paused_clock = ioctl(kvm->vm_fd, KVM_GET_CLOCK, &clock) == 0 ? clock.clock : timers_now(accel->vm->timers);

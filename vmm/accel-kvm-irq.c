@@ -14,6 +14,9 @@
  * becomes such a route before it is sent for the first time. A stale route costs an exit that means nothing; the
  * oldest one makes room when the table is full.
  *
+ * An eventfd that interrupts has a GSI of its own behind the reserved ones, routed to its message. The kernel takes
+ * the whole table or nothing of it, so a message it refuses must not stay there.
+ *
  * The PIC's output is a level. vCPU 0 takes the vector from the PIC only when the kernel says the guest can accept
  * one, and asks for an exit at the next such moment otherwise. From the PIC to the guest a vector is in one of two
  * places: held (the kernel refused it) or queued (the kernel has it, and KVM_RUN has not entered the guest since); a
@@ -47,17 +50,26 @@ bool kvm_create_irqchip(struct kvm_accel *kvm, GError **err)
 	return true;
 }
 
+static struct kvm_irq_routing_entry msi_route(unsigned gsi, uint64_t address, uint32_t data)
+{
+	return (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = (uint32_t)address, .address_hi = (uint32_t)(address >> 32), .data = data },
+	};
+}
+
+/* route_lock held, as for everything about routes. */
 static bool set_routes(struct kvm_accel *kvm)
 {
-	g_autofree struct kvm_irq_routing *table = g_malloc0(sizeof(*table) + KVM_N_ROUTES * sizeof(table->entries[0]));
+	unsigned n = kvm->n_routes + kvm->n_irqfds;
+	g_autofree struct kvm_irq_routing *table = g_malloc0(sizeof(*table) + n * sizeof(table->entries[0]));
 
-	table->nr = kvm->n_routes;
-	for (unsigned i = 0; i < kvm->n_routes; i++) {
-		table->entries[i].gsi = i;
-		table->entries[i].type = KVM_IRQ_ROUTING_MSI;
-		table->entries[i].u.msi.address_lo = kvm->routes[i].address;
-		table->entries[i].u.msi.data = kvm->routes[i].data;
-	}
+	for (unsigned i = 0; i < kvm->n_routes; i++)
+		table->entries[table->nr++] = msi_route(i, kvm->routes[i].address, kvm->routes[i].data);
+	for (unsigned i = 0; i < kvm->n_irqfds; i++)
+		table->entries[table->nr++] = msi_route(KVM_N_ROUTES + i, kvm->irqfds[i].msg.address,
+							kvm->irqfds[i].msg.data);
 	return ioctl(kvm->vm_fd, KVM_SET_GSI_ROUTING, table) == 0;
 }
 
@@ -96,6 +108,88 @@ void kvm_msi(struct accel *accel, const struct msi_message *msg)
 	/* A negative or zero answer means nobody took it, which is the guest's affair. */
 	(void)ioctl(kvm->vm_fd, KVM_SIGNAL_MSI, &msi);
 }
+
+/* --- eventfds --- */
+
+static bool connect(struct kvm_accel *kvm, struct kvm_irqfd_slot *slot, bool on)
+{
+	struct kvm_irqfd irqfd = {
+		.fd = (uint32_t)slot->fd,
+		.gsi = KVM_N_ROUTES + (uint32_t)(slot - kvm->irqfds),
+		.flags = on ? 0 : KVM_IRQFD_FLAG_DEASSIGN,
+	};
+
+	if (slot->connected == on)
+		return true;
+	if (ioctl(kvm->vm_fd, KVM_IRQFD, &irqfd) < 0)
+		return false;
+	slot->connected = on;
+	return true;
+}
+
+/* The slot of this eventfd: the one it had before, so that its route need not change, or one that is free. */
+static struct kvm_irqfd_slot *find_irqfd(struct kvm_accel *kvm, int fd)
+{
+	struct kvm_irqfd_slot *idle = NULL;
+
+	for (unsigned i = 0; i < kvm->n_irqfds; i++) {
+		if (kvm->irqfds[i].fd == fd)
+			return &kvm->irqfds[i];
+		if (!kvm->irqfds[i].connected)
+			idle = &kvm->irqfds[i];
+	}
+	if (kvm->n_irqfds < KVM_N_IRQFDS) {
+		idle = &kvm->irqfds[kvm->n_irqfds++];
+		*idle = (struct kvm_irqfd_slot){ .msg.address = MSI_BASE };
+	}
+	if (idle)
+		idle->fd = fd;
+	return idle;
+}
+
+static bool route_irqfd(struct kvm_accel *kvm, struct kvm_irqfd_slot *slot, const struct msi_message *msg)
+{
+	struct msi_message before = slot->msg;
+
+	if (before.address == msg->address && before.data == msg->data)
+		return true;
+	slot->msg = *msg;
+	if (set_routes(kvm))
+		return true;
+	slot->msg = before;
+	return false;
+}
+
+bool kvm_set_irqfd(struct accel *accel, int fd, const struct msi_message *msg)
+{
+	struct kvm_accel *kvm = kvm_accel(accel);
+	struct kvm_irqfd_slot *slot;
+	bool done;
+
+	g_mutex_lock(&kvm->route_lock);
+	slot = find_irqfd(kvm, fd);
+	done = slot && (msg ? route_irqfd(kvm, slot, msg) && connect(kvm, slot, true) : connect(kvm, slot, false));
+	/* Better none than the old message. */
+	if (slot && !done)
+		(void)connect(kvm, slot, false);
+	g_mutex_unlock(&kvm->route_lock);
+	return done;
+}
+
+/* The kernel may deliver from a work queue of its own; it empties that when an eventfd is disconnected. */
+void kvm_settle_irqfds(struct kvm_accel *kvm)
+{
+	g_mutex_lock(&kvm->route_lock);
+	for (unsigned i = 0; i < kvm->n_irqfds; i++) {
+		struct kvm_irqfd_slot *slot = &kvm->irqfds[i];
+
+		if (slot->connected && connect(kvm, slot, false) && !connect(kvm, slot, true))
+			g_warning("KVM does not take an interrupt's eventfd back: %s", g_strerror(errno));
+	}
+	g_mutex_unlock(&kvm->route_lock);
+}
+
+/* --- the rest --- */
 
 /* Not KVM_NMI, which would wait until the vCPU leaves KVM_RUN. */
 void kvm_nmi(struct vcpu *vcpu)

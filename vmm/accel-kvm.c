@@ -446,6 +446,7 @@ const struct accel_class accel_kvm_class = {
 	.extint = kvm_extint,
 	.nmi = kvm_nmi,
 	.ioeventfd = ioeventfd,
+	.irqfd = kvm_set_irqfd,
 	.pause = kvm_pause,
 	.resume = kvm_resume,
 	.dirty_start = kvm_dirty_start,

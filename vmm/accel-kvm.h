@@ -29,11 +29,21 @@
  */
 #define KVM_N_ROUTES 64u
 
+/* Eventfds that interrupt; their GSIs come after the reserved ones. */
+#define KVM_N_IRQFDS 512u
+
 #define KVM_MAX_SLOTS 16u
 #define KVM_MAX_CPUID 256u
 
 struct kvm_route {
 	uint32_t address, data;
+};
+
+/* A GSI with an eventfd. What it was routed to last is still so while it is not connected. */
+struct kvm_irqfd_slot {
+	int fd; /* -1: never used */
+	bool connected;
+	struct msi_message msg;
 };
 
 /* A slot as the kernel knows it. first_page: position of its RAM in the dirty bitmap. */
@@ -53,12 +63,14 @@ struct kvm_accel {
 	uint32_t tsc_khz;
 
 	/* Any thread, atomic. */
-	bool extint;		  /* level of the PIC's output */
+	bool extint;		   /* level of the PIC's output */
 	struct kvm_vcpu_data *bsp; /* who accepts it */
 
 	GMutex route_lock;
 	struct kvm_route routes[KVM_N_ROUTES];
 	unsigned n_routes, next_route;
+	struct kvm_irqfd_slot irqfds[KVM_N_IRQFDS];
+	unsigned n_irqfds;
 
 	/* Loop thread, vCPUs stopped; dirty is also written by DMA from any thread, atomically. */
 	struct kvm_slot slots[KVM_MAX_SLOTS];
@@ -105,6 +117,8 @@ bool kvm_create_irqchip(struct kvm_accel *kvm, GError **err);
 void kvm_msi(struct accel *accel, const struct msi_message *msg);
 void kvm_extint(struct accel *accel, bool level);
 void kvm_nmi(struct vcpu *vcpu);
+bool kvm_set_irqfd(struct accel *accel, int fd, const struct msi_message *msg);
+void kvm_settle_irqfds(struct kvm_accel *kvm);	   /* what has been signalled has arrived */
 void kvm_prepare_extint(struct kvm_vcpu_data *kv); /* own thread, before each KVM_RUN */
 /* Level-triggered vectors a loaded local APIC holds will want their EOI reported. */
 void kvm_expect_eois(struct kvm_vcpu_data *kv, const uint8_t lapic[1024]);

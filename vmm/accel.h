@@ -58,7 +58,7 @@ struct accel_class {
 	 * options: text after the comma in --accel NAME,OPTIONS (may be NULL); unknown options are LODGE_ERROR_USAGE.
 	 */
 	struct accel *(*create)(struct vm *vm, const char *options, GError **err);
-	void (*destroy)(struct accel *accel); /* after all vCPUs */
+	void (*destroy)(struct accel *accel);		      /* after all vCPUs */
 	bool (*set_slots)(struct accel *accel, GError **err); /* (re)reads memory_slots(vm->mem) */
 
 	bool (*vcpu_create)(struct accel *accel, struct vcpu *vcpu, GError **err); /* fills vcpu->accel_data */
@@ -79,6 +79,15 @@ struct accel_class {
 	 * do it. May be NULL.
 	 */
 	bool (*ioeventfd)(struct accel *accel, uint64_t mmio_addr, unsigned len, int fd, bool add);
+
+	/*
+	 * From now on a signal of the eventfd is this message to the guest, whoever makes it; msg NULL: no longer. A
+	 * signal that comes while it means nothing stays in the eventfd and counts when it means something again; when
+	 * NULL has been told, no message is on its way. fd is known by its number and stays the caller's, who tells
+	 * NULL before it closes it. false: not possible, the caller sends messages itself. Any thread, one at a time
+	 * for one fd. May be NULL.
+	 */
+	bool (*irqfd)(struct accel *accel, int fd, const struct msi_message *msg);
 
 	/*
 	 * Guest time stopped and started with the VM: keep TSC and PV clock from jumping. It stands until the first

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/pci.h"
 
+#include <sys/eventfd.h>
+
+#include "core/base/fd.h"
 #include "vmm/vm.h"
 
 /*
@@ -10,6 +13,12 @@
  * holds the device lock and waits for that very thread (a device reset does). A masked vector that fires is
  * remembered in its pending bit and sent when it is unmasked. While MSI-X is enabled the INTx line stays down,
  * whatever level the device asks for.
+ *
+ * Where the accelerator turns eventfds into messages, a vector gets one when it is first unmasked, for good, and from
+ * then on firing it is one write without any lock. The eventfd is connected exactly while the vector is open. While it
+ * is not, a signal stays inside it as one more pending bit: collect() moves that to the array wherever the pending
+ * bits matter, and what comes after that waits for the next connection, which sees it. So no order of masking and
+ * firing loses an interrupt, and none gets through once the write that masks it is done.
  */
 #define CAP_MSIX 0x11
 #define CAP_MSIX_LEN 12u
@@ -54,11 +63,72 @@ static void send_vector(struct pci_device *pci, unsigned vector)
 		pci_bus_send(pci->bus, &msg);
 }
 
-static void send_pending(struct pci_device *pci)
+static bool can_connect(const struct pci_device *pci)
+{
+	const struct vm *vm = pci->dev.vm;
+
+	return vm && vm->accel && vm->accel_class->irqfd;
+}
+
+static void disconnect(struct pci_device *pci, unsigned vector)
+{
+	const struct vm *vm = pci->dev.vm;
+
+	if (!pci->msix_connected[vector])
+		return;
+	vm->accel_class->irqfd(vm->accel, pci->msix_fd[vector], NULL);
+	pci->msix_connected[vector] = false;
+}
+
+/* On failure whoever fires the vector takes the lock again. */
+static void connect(struct pci_device *pci, unsigned vector)
+{
+	struct msi_message msg = { .address = pci->msix_address[vector], .data = pci->msix_data[vector] };
+	const struct vm *vm = pci->dev.vm;
+	bool done;
+
+	if (!can_connect(pci))
+		return;
+	if (pci->msix_fd[vector] < 0)
+		pci->msix_fd[vector] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	done = pci->msix_fd[vector] >= 0 && vm->accel_class->irqfd(vm->accel, pci->msix_fd[vector], &msg);
+	pci->msix_connected[vector] = done;
+	__atomic_store_n(&pci->msix_direct[vector], done, __ATOMIC_RELEASE);
+}
+
+/* True when the vector was fired while it was not connected. */
+static bool collect(struct pci_device *pci, unsigned vector)
+{
+	eventfd_t count;
+
+	if (pci->msix_fd[vector] < 0 || pci->msix_connected[vector] || eventfd_read(pci->msix_fd[vector], &count) < 0)
+		return false;
+	if (pci->msix_control & MSIX_ENABLE)
+		pci->msix_pending[vector] = true;
+	return true;
+}
+
+/* The vector's mask or message may have changed. */
+static void vector_changed(struct pci_device *pci, unsigned vector)
+{
+	if (!vector_open(pci, vector)) {
+		disconnect(pci, vector);
+		collect(pci, vector);
+		return;
+	}
+	collect(pci, vector);
+	if (pci->msix_pending[vector])
+		send_vector(pci, vector);
+	connect(pci, vector);
+	/* Fired by somebody who saw msix_direct before connect() failed. */
+	if (collect(pci, vector))
+		send_vector(pci, vector);
+}
+
+static void all_changed(struct pci_device *pci)
 {
 	for (unsigned vector = 0; vector < pci->msix_count; vector++)
-		if (pci->msix_pending[vector] && vector_open(pci, vector))
-			send_vector(pci, vector);
+		vector_changed(pci, vector);
 }
 
 static uint32_t table_read(const struct pci_device *pci, uint64_t off)
@@ -81,13 +151,17 @@ static uint32_t table_read(const struct pci_device *pci, uint64_t off)
 	}
 }
 
-static uint32_t pending_read(const struct pci_device *pci, uint64_t off)
+static uint32_t pending_read(struct pci_device *pci, uint64_t off)
 {
 	uint32_t bits = 0;
 
-	for (unsigned i = 0; i < 32; i++)
-		if (off * 8 + i < pci->msix_count && pci->msix_pending[off * 8 + i])
+	for (unsigned i = 0; i < 32 && off * 8 + i < pci->msix_count; i++) {
+		unsigned vector = (unsigned)off * 8 + i;
+
+		collect(pci, vector);
+		if (pci->msix_pending[vector])
 			bits |= 1u << i;
+	}
 	return bits;
 }
 
@@ -109,11 +183,11 @@ static void table_write(struct pci_device *pci, uint64_t off, uint32_t val)
 		break;
 	case 12:
 		pci->msix_vector_control[vector] = val & MSIX_ENTRY_MASKED;
-		send_pending(pci);
 		break;
 	default:
-		break;
+		return;
 	}
+	vector_changed(pci, vector);
 }
 
 /* --- the BAR with table and pending bits --- */
@@ -174,8 +248,15 @@ bool pci_msix_enabled(const struct pci_device *pci)
 
 void pci_msix_notify(struct pci_device *pci, unsigned vector)
 {
+	if (vector >= pci->msix_count || !pci_msix_enabled(pci))
+		return;
+	if (__atomic_load_n(&pci->msix_direct[vector], __ATOMIC_ACQUIRE)) {
+		/* The only failure is a counter that is full, and so says all there is to say. */
+		(void)eventfd_write(pci->msix_fd[vector], 1);
+		return;
+	}
 	g_mutex_lock(&pci->irq_lock);
-	if (vector < pci->msix_count && (pci->msix_control & MSIX_ENABLE)) {
+	if (pci->msix_control & MSIX_ENABLE) {
 		if (vector_open(pci, vector))
 			send_vector(pci, vector);
 		else
@@ -198,7 +279,7 @@ void pci_irq_config_written(struct pci_device *pci)
 	if (pci->msix_cap)
 		__atomic_store_n(&pci->msix_control, pci_get16(pci->config + pci->msix_cap + 2), __ATOMIC_RELAXED);
 	update_line(pci);
-	send_pending(pci);
+	all_changed(pci);
 	g_mutex_unlock(&pci->irq_lock);
 }
 
@@ -208,6 +289,8 @@ void pci_irq_reset(struct pci_device *pci)
 	pci->intx_level = false;
 	__atomic_store_n(&pci->msix_control, 0, __ATOMIC_RELAXED);
 	for (unsigned vector = 0; vector < PCI_MSIX_MAX; vector++) {
+		disconnect(pci, vector);
+		collect(pci, vector);
 		pci->msix_address[vector] = 0;
 		pci->msix_data[vector] = 0;
 		pci->msix_vector_control[vector] = MSIX_ENTRY_MASKED;
@@ -215,4 +298,21 @@ void pci_irq_reset(struct pci_device *pci)
 	}
 	update_line(pci);
 	g_mutex_unlock(&pci->irq_lock);
+}
+
+void pci_device_pre_save(struct pci_device *pci)
+{
+	g_mutex_lock(&pci->irq_lock);
+	for (unsigned vector = 0; vector < pci->msix_count; vector++)
+		collect(pci, vector);
+	g_mutex_unlock(&pci->irq_lock);
+}
+
+void pci_irq_fini(struct pci_device *pci)
+{
+	pci_irq_reset(pci);
+	for (unsigned vector = 0; vector < PCI_MSIX_MAX; vector++) {
+		pci->msix_direct[vector] = false;
+		fd_close(&pci->msix_fd[vector]);
+	}
 }

@@ -262,6 +262,8 @@ void pci_device_init(struct pci_device *pci, const struct device_class *class, s
 {
 	device_init(&pci->dev, class, vm, id);
 	g_mutex_init(&pci->irq_lock);
+	for (unsigned i = 0; i < PCI_MSIX_MAX; i++)
+		pci->msix_fd[i] = -1;
 	pci->next_cap = 0x40;
 	pci_put16(pci->config, vendor);
 	pci_put16(pci->config + 2, device);
@@ -274,7 +276,7 @@ void pci_device_init(struct pci_device *pci, const struct device_class *class, s
 
 void pci_device_fini(struct pci_device *pci)
 {
-	pci_irq_reset(pci);
+	pci_irq_fini(pci);
 	for (unsigned n = 0; n < N_BARS; n++)
 		if (pci->bars[n].size)
 			bus_region_set(pci->bars[n].region, 0, false);

@@ -57,7 +57,8 @@ struct pci_device {
 	/*
 	 * Interrupts, guarded by irq_lock (taken inside the device lock, outside the interrupt controllers' locks),
 	 * so that an I/O thread raises one without the device lock. MSI-X capability at msix_cap (0 = none); table
-	 * and pending bits as parallel arrays.
+	 * and pending bits as parallel arrays. msix_fd: eventfds that the accelerator turns into messages, see
+	 * pci-msix.c; -1: none.
 	 */
 	GMutex irq_lock;
 	bool intx_level; /* what the device asks for */
@@ -68,6 +69,9 @@ struct pci_device {
 	uint32_t msix_data[PCI_MSIX_MAX];
 	uint32_t msix_vector_control[PCI_MSIX_MAX]; /* bit 0: masked */
 	bool msix_pending[PCI_MSIX_MAX];
+	int msix_fd[PCI_MSIX_MAX];
+	bool msix_direct[PCI_MSIX_MAX];	   /* atomic: signalling msix_fd is the way to fire */
+	bool msix_connected[PCI_MSIX_MAX]; /* and it is the message now; otherwise it waits in msix_fd */
 };
 
 /* Little-endian fields of configuration space. */
@@ -146,6 +150,7 @@ void pci_intx(struct pci_device *pci, bool level); /* any thread */
 
 /* Helpers for reset/save/load of the generic part (call from the class's own hooks). Device lock held. */
 void pci_device_reset(struct pci_device *pci);
+void pci_device_pre_save(struct pci_device *pci);
 bool pci_device_post_load(struct pci_device *pci, GError **err);
 
 /*
@@ -163,6 +168,7 @@ extern const size_t pci_n_device_fields;
 /* Between pci.c and pci-msix.c. */
 void pci_irq_config_written(struct pci_device *pci); /* command or MSI-X control may have changed; device lock held */
 void pci_irq_reset(struct pci_device *pci);
+void pci_irq_fini(struct pci_device *pci);
 void pci_bus_set_intx(struct pci_bus *bus, unsigned slot, bool level);
 void pci_bus_send(struct pci_bus *bus, const struct msi_message *msg);
 

@@ -123,6 +123,7 @@ vm()
 	case $1 in
 	lodge)
 		command=("$lodge" run --accel soft --memory "$ram" --cpus "$2" --no-reboot)
+		memfd=lodge-ram
 		append=--append
 		kernel=--kernel
 		initrd=--initrd
@@ -131,6 +132,7 @@ vm()
 		# RAM in a memfd as Lodge has it, so that it can be told from the rest of the process.
 		command=("$qemu" -accel "tcg,thread=multi" -M "q35,memory-backend=ram" -object "memory-backend-memfd,id=ram,size=$ram"
 			-cpu max -smp "$2" -nodefaults -display none -serial stdio -no-reboot -device virtio-rng-pci)
+		memfd=memory-backend-memfd
 		append=-append
 		kernel=-kernel
 		initrd=-initrd
@@ -240,19 +242,19 @@ measure_start()
 
 measure_memory()
 {
-	local round peer script all ram_used anon file
+	local round peer script all ram_used own file
 
 	script=$(echo "echo 'bench idle'; sleep 1000" | base64 -w 0)
 	for ((round = 1; round <= (rounds + 2) / 3; round++)); do
 		for peer in $(peers); do
 			progress "memory, round $round: $peer"
 			vm "$peer" 1
-			time_command --memory 500 'bench idle' "${command[@]}" "$kernel" "$demo/vmlinuz" \
+			time_command --memory "$memfd" 'bench idle' "${command[@]}" "$kernel" "$demo/vmlinuz" \
 				"$initrd" "$demo/initrd.img" "$append" "console=ttyS0 lodge.cmd=$script" || continue
-			read -r all ram_used anon file <"$work/result"
+			read -r all ram_used own file <"$work/result"
 			figure "memory.$peer.all" "$all"
 			figure "memory.$peer.ram" "$ram_used"
-			figure "memory.$peer.anon" "$anon"
+			figure "memory.$peer.own" "$own"
 			figure "memory.$peer.file" "$file"
 			figure "memory.$peer.over" $((all - ram_used))
 		done
@@ -376,6 +378,7 @@ print_work()
 		row("memcpy", "KiB of a memcpy() of 64")
 		row("chase", "load of a pointer chase in 4 MiB")
 		row("sse-scalar", "Mandelbrot step, SSE2 double")
+		row("x87", "the same, x87 long double")
 		row("sse-packed", "y = ay + x on 4 floats, SSE")
 		row("avx-packed", "y = ay + x on 8 floats, AVX")
 		row("syscall", "getppid()")
@@ -426,11 +429,11 @@ print_memory()
 	function row(peer, text, target,  key) {
 		key = "memory." peer "."
 		print text, scaled(med(key "all"), 1024, " MiB"), scaled(med(key "ram"), 1024, " MiB"),
-			scaled(med(key "over"), 1024, " MiB"), scaled(med(key "anon"), 1024, " MiB"),
+			scaled(med(key "over"), 1024, " MiB"), scaled(med(key "own"), 1024, " MiB"),
 			scaled(med(key "file"), 1024, " MiB"), target ? against(med(key "over"), 12 * 1024, "at most 12 MiB") : ""
 	}
 	END {
-		print "", "total", "guest RAM", "beyond it", "of that: private", "program, libraries", "target (beyond)"
+		print "", "total", "guest RAM", "beyond it", "of that: own", "program, libraries", "target (beyond)"
 		row("lodge", "Lodge soft", 1)
 		row("tcg", "QEMU TCG", 0)
 	}' "$work/medians" | print_table

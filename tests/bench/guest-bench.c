@@ -214,6 +214,20 @@ static void run_sse_scalar(void)
 	sink = (uint64_t)(int64_t)(r * 1000);
 }
 
+static void run_x87(void)
+{
+	volatile long double start = -0.12L;
+	long double cr = start, ci = 0.5L, r = 0, i = 0;
+
+	for (unsigned n = 0; n < MANDELBROT_STEPS && r * r + i * i < 4; n++) {
+		long double next = r * r - i * i + cr;
+
+		i = 2 * r * i + ci;
+		r = next;
+	}
+	sink = (uint64_t)(int64_t)(r * 1000);
+}
+
 #define FLOATS 4096u
 
 typedef float float4 __attribute__((vector_size(16)));
@@ -374,6 +388,7 @@ static const struct workload workloads[] = {
 	{ "memcpy", COPY_KIB, run_memcpy, NULL, NULL },
 	{ "chase", CHASE_STEPS, run_chase, prepare_chase, NULL },
 	{ "sse-scalar", MANDELBROT_STEPS, run_sse_scalar, NULL, NULL },
+	{ "x87", MANDELBROT_STEPS, run_x87, NULL, NULL },
 	{ "sse-packed", FLOATS / 4, run_sse_packed, prepare_vectors, NULL },
 	{ "avx-packed", FLOATS / 8, run_avx, prepare_avx, NULL },
 	{ "syscall", SYSCALLS, run_syscall, NULL, NULL },

@@ -15,14 +15,14 @@
 #include <unistd.h>
 
 /*
- * stopwatch [--lines] [--memory MS] [--timeout S] MARKER COMMAND [ARGUMENT...]: the time from just before the fork to the moment
+ * stopwatch [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]: the time from just before the fork to the moment
  * MARKER can be read from the command's standard output, then the command is ended.
  *
  *	(no option)	prints "WALL CPU": nanoseconds on the clock and of processor time
  *	--lines		prints "WALL CPU line" for each line of the command's output instead, the last being the one with MARKER;
  *			the times are those of the line's first byte
- *	--memory MS	prints "ALL RAM ANON FILE": resident KiB, MS milliseconds after the marker: of the process, of its memfds
- *			(where guests have their RAM), of private memory that no file backs, of program and libraries
+ *	--memory NAME	prints "ALL RAM OWN FILE" instead, resident KiB some time after the marker: of the process, of its memfd
+ *			NAME where the guest has its RAM, of its other memory, of pages of the program and libraries
  *
  * The command never outlives this program, whichever way that ends: its process group is ended, and the kernel kills it should
  * nobody be left to do so. Its standard input is a pipe in which nothing ever comes. What it prints is on standard error when
@@ -32,11 +32,12 @@
 #define LINE_MAX_BYTES 4096u
 #define NS_PER_S 1000000000ll
 #define GRACE_MS 3000
+#define SETTLE_MS 500
 
 struct stopwatch {
 	const char *marker;
 	bool lines;
-	int memory_ms; /* -1: not asked for */
+	const char *ram; /* NULL: memory is not asked for */
 	int timeout_s;
 
 	pid_t pid;
@@ -197,7 +198,7 @@ static bool wait_for_marker(struct stopwatch *sw, int64_t *ret_wall, int64_t *re
 				return true;
 			}
 		}
-		if (!sw->lines && sw->memory_ms < 0)
+		if (!sw->lines && !sw->ram)
 			fwrite(buf, 1, (size_t)n, stderr);
 	}
 	if (!caught)
@@ -206,17 +207,18 @@ static bool wait_for_marker(struct stopwatch *sw, int64_t *ret_wall, int64_t *re
 }
 
 struct resident {
-	long all, ram, anon, file;
+	long all, ram, own, file;
 };
 
 /* Sums up /proc/PID/smaps, proc(5): a line "from-to rights offset device inode name" heads each mapping. */
-static bool read_resident(pid_t pid, struct resident *r)
+static bool read_resident(pid_t pid, const char *ram, struct resident *r)
 {
-	char path[64], line[LINE_MAX_BYTES];
-	bool ram = false;
+	char path[64], line[LINE_MAX_BYTES], memfd[64];
+	bool is_ram = false, is_file = false;
 	FILE *smaps;
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+	snprintf(memfd, sizeof(memfd), "/memfd:%s ", ram);
 	smaps = fopen(path, "re");
 	if (!smaps)
 		return false;
@@ -224,23 +226,26 @@ static bool read_resident(pid_t pid, struct resident *r)
 		long kib;
 
 		if (strchr("0123456789abcdef", line[0])) {
-			ram = strstr(line, " /memfd:");
+			is_ram = strstr(line, memfd);
+			is_file = strchr(line, '/') && !strstr(line, "/memfd:");
 		} else if (sscanf(line, "Rss: %ld kB", &kib) == 1) {
 			r->all += kib;
-			r->ram += ram ? kib : 0;
-		} else if (sscanf(line, "Anonymous: %ld kB", &kib) == 1) {
-			r->anon += kib;
+			r->ram += is_ram ? kib : 0;
+			r->file += is_file ? kib : 0;
+		} else if (is_file && sscanf(line, "Anonymous: %ld kB", &kib) == 1) {
+			/* Written to, and so no longer the file's. */
+			r->file -= kib;
 		}
 	}
 	fclose(smaps);
-	r->file = r->all - r->ram - r->anon;
+	r->own = r->all - r->ram - r->file;
 	return true;
 }
 
 /* The guest settles for a while, then its process is looked at. */
 static bool print_memory(struct stopwatch *sw)
 {
-	int64_t deadline = clock_ns(CLOCK_MONOTONIC) + sw->memory_ms * (NS_PER_S / 1000);
+	int64_t deadline = clock_ns(CLOCK_MONOTONIC) + SETTLE_MS * (NS_PER_S / 1000);
 	char buf[LINE_MAX_BYTES];
 	struct resident r = { 0 };
 
@@ -248,11 +253,11 @@ static bool print_memory(struct stopwatch *sw)
 		;
 	if (caught)
 		return false;
-	if (!read_resident(sw->pid, &r)) {
+	if (!read_resident(sw->pid, sw->ram, &r)) {
 		fprintf(stderr, "stopwatch: smaps of the command: %s\n", strerror(errno));
 		return false;
 	}
-	printf("%ld %ld %ld %ld\n", r.all, r.ram, r.anon, r.file);
+	printf("%ld %ld %ld %ld\n", r.all, r.ram, r.own, r.file);
 	return true;
 }
 
@@ -270,14 +275,14 @@ static void parse_options(struct stopwatch *sw, int argc, char **argv)
 		if (c == 'l')
 			sw->lines = true;
 		else if (c == 'm')
-			sw->memory_ms = atoi(optarg);
+			sw->ram = optarg;
 		else if (c == 't')
 			sw->timeout_s = atoi(optarg);
 		else
 			exit(2);
 	}
 	if (argc - optind < 2) {
-		fprintf(stderr, "usage: stopwatch [--lines] [--memory MS] [--timeout S] MARKER COMMAND [ARGUMENT...]\n");
+		fprintf(stderr, "usage: stopwatch [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]\n");
 		exit(2);
 	}
 	sw->marker = argv[optind++];
@@ -285,7 +290,7 @@ static void parse_options(struct stopwatch *sw, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct stopwatch sw = { .memory_ms = -1, .timeout_s = 60 };
+	struct stopwatch sw = { .timeout_s = 60 };
 	int64_t wall = 0, cpu = 0;
 	sigset_t signals;
 	bool ok;
@@ -296,7 +301,7 @@ int main(int argc, char **argv)
 	block_signals(&signals);
 	start_command(&sw, argv + optind, &signals);
 	ok = wait_for_marker(&sw, &wall, &cpu);
-	if (ok && sw.memory_ms >= 0)
+	if (ok && sw.ram)
 		ok = print_memory(&sw);
 	else if (ok && !sw.lines)
 		printf("%" PRId64 " %" PRId64 "\n", wall, cpu);

@@ -256,7 +256,7 @@ static void aim_registers(struct making *m, const struct built *b)
 static void poke_frame(struct making *m, const struct built *b, uint64_t addr)
 {
 	unsigned size = b->zi.operand_width / 8u;
-	uint64_t slots[] = { aim_code_target(m), random_code_selector(m), (rng_next(m->rng) & ~(uint64_t)X86_FLAG_TF) | X86_FLAG_IF,
+	uint64_t slots[] = { aim_code_target(m), random_code_selector(m), (rng_next(m->rng) & 0x240cd5) | X86_FLAG_IF | X86_FLAG_FIXED,
 			     random_target(m, 8), rng_chance(m->rng, 800) ? USER_DS : random_selector(m) };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(slots); i++)
@@ -265,6 +265,9 @@ static void poke_frame(struct making *m, const struct built *b, uint64_t addr)
 
 static void poke_state_image(struct making *m, uint64_t addr, bool header)
 {
+	/* How many bits of the pointers a processor keeps is its own business. */
+	poke(m, addr + 8, rng_next(m->rng) >> 20, 8);
+	poke(m, addr + 16, rng_next(m->rng) >> 20, 8);
 	poke(m, addr + 24, rng_next(m->rng) & (rng_chance(m->rng, 950) ? 0xffff : UINT32_MAX), 4);
 	if (!header)
 		return;

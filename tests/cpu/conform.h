@@ -34,7 +34,7 @@
 
 #define CODE_MAX 96u	/* bytes of a snippet */
 #define INSNS_MAX 8u	/* instructions of a snippet */
-#define POKES_MAX 8u
+#define POKES_MAX 12u
 #define N_IMAGES 16u
 #define BATCH 128u
 
@@ -182,15 +182,17 @@ void gen_start(struct rng *rng, bool is32, struct conform_case *c);
 
 /* ---- what is known to differ (differences.c) ---- */
 
-#define DIFFER_NEVER_RUN 0x01u	 /* not generated at all */
-#define DIFFER_ALONE 0x02u	 /* only in cases of one instruction */
-#define DIFFER_RAX_7 0x04u	 /* EDX:EAX is a mask of state components: only those that both sides have */
-#define DIFFER_POINTERS 0x08u	 /* last x87 instruction, operand and opcode are not compared */
+#define DIFFER_NEVER_RUN 0x01u /* not generated at all */
+#define DIFFER_ALONE 0x02u     /* only in cases of one instruction */
+#define DIFFER_RAX_7 0x04u     /* EDX:EAX is a mask of state components: only those that both sides have */
+#define DIFFER_CR2 0x08u       /* touches memory in several places, in an order that is the processor's own: CR2 is not compared */
+#define DIFFER_X87 0x10u       /* x87 state is not compared after a fault */
+#define DIFFER_COUNT 0x20u     /* flags below only count for shifts by one */
 
 struct difference {
 	ZydisMnemonic mnemonic;
-	unsigned what;	   /* DIFFER_* */
-	uint32_t flags;	   /* RFLAGS bits that are not compared */
+	unsigned what;	/* DIFFER_* */
+	uint32_t flags; /* RFLAGS bits that are not compared */
 	const char *reason;
 };
 

@@ -4,7 +4,10 @@
 
 #define NEVER(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_NEVER_RUN, 0, why }
 #define ALONE(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_ALONE, 0, why }
-#define MASK7(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_RAX_7, 0, why }
+#define MASK7(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_RAX_7 | DIFFER_CR2, 0, why }
+
+#define ORDER(m) { ZYDIS_MNEMONIC_##m, DIFFER_CR2, 0, "touches memory in several places, in an order of the processor's own" }
+#define ROTATE(m) { ZYDIS_MNEMONIC_##m, DIFFER_ALONE | DIFFER_COUNT, X86_FLAG_OF, "OF after rotating by more than one is undefined, and not the same for an immediate as for CL" }
 
 #define WHY_TIME "reads a clock"
 #define WHY_RANDOM "random by design"
@@ -30,10 +33,27 @@ static const struct difference differences[] = {
 	NEVER(SYSENTER, "Linux forgets where it came from"),
 	MASK7(XSAVE, WHY_COMPONENTS),
 	MASK7(XSAVE64, WHY_COMPONENTS),
-	{ ZYDIS_MNEMONIC_XSAVEOPT, DIFFER_RAX_7 | DIFFER_ALONE, 0, "may leave out what an XRSTOR before it loaded" },
-	{ ZYDIS_MNEMONIC_XSAVEOPT64, DIFFER_RAX_7 | DIFFER_ALONE, 0, "may leave out what an XRSTOR before it loaded" },
+	{ ZYDIS_MNEMONIC_XSAVEOPT, DIFFER_RAX_7 | DIFFER_CR2 | DIFFER_ALONE, 0, "may leave out what an XRSTOR before it loaded" },
+	{ ZYDIS_MNEMONIC_XSAVEOPT64, DIFFER_RAX_7 | DIFFER_CR2 | DIFFER_ALONE, 0, "may leave out what an XRSTOR before it loaded" },
 	MASK7(XRSTOR, WHY_COMPONENTS),
 	MASK7(XRSTOR64, WHY_COMPONENTS),
+	ROTATE(ROL),
+	ROTATE(ROR),
+	ORDER(FLDENV),
+	ORDER(FNSAVE),
+	ORDER(FNSTENV),
+	ORDER(FRSTOR),
+	ORDER(FXRSTOR),
+	ORDER(FXRSTOR64),
+	ORDER(FXSAVE),
+	ORDER(FXSAVE64),
+	ORDER(IRET),
+	ORDER(IRETD),
+	ORDER(IRETQ),
+	ORDER(MASKMOVDQU),
+	ORDER(VMASKMOVDQU),
+	{ ZYDIS_MNEMONIC_MASKMOVQ, DIFFER_CR2 | DIFFER_X87, 0, "has become an MMX instruction before it faults" },
+	{ ZYDIS_MNEMONIC_MOVNTQ, DIFFER_X87, 0, "has become an MMX instruction before it faults" },
 };
 
 const struct difference *difference_find(ZydisMnemonic mnemonic)

@@ -31,6 +31,7 @@
 #define SYSCALL_STUB 256u
 #define GDT_LIMIT 0x7fu
 #define TSS_SELECTOR 0x40u
+#define TSS_LIMIT 0x67u
 
 #define PTE_P UINT64_C(1)
 #define PTE_W UINT64_C(2)
@@ -49,7 +50,7 @@ struct soft_side {
 	GMutex lock;
 	GCond changed;
 	bool ending;
-	gint ticks;	    /* cases begun; atomic */
+	gint ticks;	    /* cases begun and ended: odd while one runs; atomic */
 	gint alarm;	    /* the watchdog has kicked */
 	uint32_t dirty_len; /* bytes of CODE that are not INT3 */
 	uint64_t dirty_at;
@@ -91,7 +92,7 @@ static void build_gdt(struct guest *guest)
 		UINT64_C(0x00cff3000000ffff),
 		UINT64_C(0x00affb000000ffff),
 		0,
-		UINT64_C(0x00008b0000000067) | (uint64_t)TSS << 16,
+		UINT64_C(0x00008b0000000000) | TSS_LIMIT | (uint64_t)TSS << 16,
 		SYSTEM_BASE >> 32,
 		0,
 		0,
@@ -103,6 +104,8 @@ static void build_gdt(struct guest *guest)
 
 	guest_write(guest, GDT, descriptors, sizeof(descriptors));
 	guest_write64(guest, TSS + 4, SYSTEM_BASE + STACK_TOP);
+	/* The port bitmap would begin behind the segment's end: there is none. */
+	guest_write64(guest, TSS + 0x60, (uint64_t)(TSS_LIMIT + 1) << 48);
 }
 
 /* INT3, INTO and INT 0x80 are a program's to use. */
@@ -133,7 +136,8 @@ static void system_state(struct x86_cpu_state *state)
 	state->xcr0 = X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX;
 	state->gdt = (struct x86_table){ .base = SYSTEM_BASE + GDT, .limit = GDT_LIMIT };
 	state->idt = (struct x86_table){ .base = SYSTEM_BASE + IDT, .limit = 0xfff };
-	state->tr = (struct x86_segment){ .base = SYSTEM_BASE + TSS, .limit = 0x67, .selector = TSS_SELECTOR, .attr = 0x8b };
+	state->tr = (struct x86_segment){ .base = SYSTEM_BASE + TSS, .limit = TSS_LIMIT, .selector = TSS_SELECTOR, .attr = 0x8b };
+	state->ldt = (struct x86_segment){ 0 };
 	state->star = (uint64_t)0x23 << 48 | (uint64_t)0x10 << 32;
 	state->lstar = state->cstar = SYSTEM_BASE + STUBS + SYSCALL_STUB * STUB_SIZE;
 }
@@ -155,7 +159,7 @@ static gpointer watchdog(gpointer data)
 	while (!m->ending) {
 		gint now = g_atomic_int_get(&m->ticks);
 
-		if (now == seen) {
+		if (now == seen && now & 1) {
 			g_atomic_int_set(&m->alarm, 1);
 			guest_leave(m->guest);
 		}
@@ -340,6 +344,7 @@ void soft_side_run(struct soft_side *m, const struct conform_case *c, struct con
 	do {
 		why = accel_soft_class.vcpu_run(vcpu);
 	} while (why == VCPU_EXIT_KICKED && !m->guest->yield && !g_atomic_int_get(&m->alarm));
+	g_atomic_int_inc(&m->ticks);
 	g_atomic_int_set(&m->alarm, 0);
 	note_outcome(m, why, out);
 	m->cpu->shutdown = false;

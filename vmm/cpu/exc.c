@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Exceptions and interrupts: raising them, and delivery through the IVT or the IDT. SDM volume 3 chapter 6 (and 20 for real and virtual-8086 mode).
+ * Exceptions and interrupts: raising them, and delivery through the IVT or the IDT. SDM volume 3 chapter 6 (and 20
+ * for real and virtual-8086 mode).
  *
- * Delivery is all or nothing: descriptors are read and checked, the frame is written to the new stack through a struct seg_stack, and only then CS, SS, RSP, RIP, flags and CPL
- * change. A fault on the way therefore leaves the CPU as it was. While an exception or interrupt is being delivered cpu->delivering is set and cpu->event says
- * what it is, so that soft_fault() can tell when the second one makes a double fault (table 6-5) or a shutdown. INT n and its relatives are not "being delivered" in that
- * sense: their faults are ordinary ones of the INT instruction.
+ * Delivery is all or nothing: descriptors are read and checked, the frame is written to the new stack through a
+ * struct seg_stack, and only then CS, SS, RSP, RIP, flags and CPL change. A fault on the way therefore leaves the CPU
+ * as it was. While an exception or interrupt is being delivered cpu->delivering is set and cpu->event says what it
+ * is, so that soft_fault() can tell when the second one makes a double fault (table 6-5) or a shutdown. INT n and its
+ * relatives are not "being delivered" in that sense: their faults are ordinary ones of the INT instruction.
  *
  * Task gates are refused: they raise #GP with the gate's error code, as a gate of an invalid type does.
  */
@@ -24,7 +26,8 @@ static bool is_contributory(uint8_t vector)
 /* A fault during delivery of cpu->event: SDM volume 3 table 6-5. Returns false when it is a shutdown. */
 static bool combine(const struct soft_event *first, struct soft_event *second)
 {
-	bool second_counts = is_contributory(second->vector) || (second->vector == X86_EXC_PF && !is_contributory(first->vector));
+	bool second_counts = is_contributory(second->vector) ||
+			     (second->vector == X86_EXC_PF && !is_contributory(first->vector));
 
 	if (first->vector == X86_EXC_DF)
 		return !is_contributory(second->vector) && second->vector != X86_EXC_PF;
@@ -85,10 +88,14 @@ static bool is_software(enum exc_kind kind)
 	return kind == EXC_SOFT_INT || kind == EXC_SOFT_INT3;
 }
 
-/* Faults return to the instruction with RF set, so that its breakpoint does not strike twice. SDM volume 3 section 17.3.1.1. */
+/*
+ * Faults return to the instruction with RF set, so that its breakpoint does not strike twice. SDM volume 3 section
+ * 17.3.1.1.
+ */
 static uint32_t return_flags(const struct soft_cpu *cpu, enum exc_kind kind, uint8_t vector)
 {
-	bool fault = kind == EXC_EXCEPTION && vector != X86_EXC_DB && vector != X86_EXC_BP && vector != X86_EXC_OF && vector != X86_EXC_DF;
+	bool fault = kind == EXC_EXCEPTION && vector != X86_EXC_DB && vector != X86_EXC_BP && vector != X86_EXC_OF &&
+		     vector != X86_EXC_DF;
 
 	return soft_get_rflags(cpu) | (fault ? X86_FLAG_RF : 0);
 }
@@ -220,7 +227,8 @@ static void push_v86_segments(struct soft_cpu *cpu, const struct delivery *d, st
 	seg_push(cpu, d->in, stack, size, cpu->seg[X86_ES].selector);
 }
 
-static void push_frame(struct soft_cpu *cpu, const struct delivery *d, struct seg_stack *stack, unsigned size, bool old_stack)
+static void push_frame(struct soft_cpu *cpu, const struct delivery *d, struct seg_stack *stack, unsigned size,
+		       bool old_stack)
 {
 	if (old_stack) {
 		seg_push(cpu, d->in, stack, size, cpu->seg[X86_SS].selector);

@@ -45,6 +45,7 @@ typedef void (*stub_fn)(struct soft_cpu *cpu, void *mem);
 #define NATIVE_READ 0x0080u
 #define NATIVE_WRITE 0x0100u
 #define NATIVE_ALIGN 0x0200u   /* memory operand must be aligned to its size */
+#define NATIVE_QUIET 0x0400u   /* x87, but not noted as the last x87 instruction */
 /* aux32: bytes of the memory operand, x87 opcode << 16 */
 
 /* ---- the cache ---- */
@@ -284,8 +285,22 @@ static bool needs_alignment(const ZydisDecodedInstruction *zi, unsigned mem_size
 	return zi->meta.exception_class == ZYDIS_EXCEPTION_CLASS_AVX1 && mem_size >= 16;
 }
 
+static bool is_x87(const ZydisDecodedInstruction *zi)
+{
+	return zi->encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY && zi->opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && (zi->opcode & 0xf8) == 0xd8;
+}
+
+/* Between MMX and XMM registers: both kinds of state, also where one operand is in memory. CVTPI2PD is exact. */
+static bool converts_mmx(ZydisMnemonic mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_CVTPI2PS || mnemonic == ZYDIS_MNEMONIC_CVTPS2PI || mnemonic == ZYDIS_MNEMONIC_CVTTPS2PI ||
+	       mnemonic == ZYDIS_MNEMONIC_CVTPD2PI || mnemonic == ZYDIS_MNEMONIC_CVTTPD2PI;
+}
+
 static bool may_raise_simd(const ZydisDecodedInstruction *zi)
 {
+	if (converts_mmx(zi->mnemonic))
+		return true;
 	switch (zi->meta.exception_class) {
 	case ZYDIS_EXCEPTION_CLASS_SSE2:
 	case ZYDIS_EXCEPTION_CLASS_SSE3:
@@ -318,8 +333,10 @@ static uint16_t state_class(const struct decoder *d)
 			break;
 		}
 	}
-	if (zi->meta.isa_set == ZYDIS_ISA_SET_X87 || zi->meta.isa_set == ZYDIS_ISA_SET_FCMOV || zi->meta.isa_set == ZYDIS_ISA_SET_SSE3X87)
+	if (is_x87(zi))
 		aux |= NATIVE_X87;
+	if (converts_mmx(zi->mnemonic))
+		aux |= NATIVE_SSE;
 	if (aux & NATIVE_AVX)
 		aux &= (uint16_t)~NATIVE_SSE;
 	return aux;
@@ -331,6 +348,12 @@ static uint32_t x87_opcode(const ZydisDecodedInstruction *zi)
 	uint32_t modrm = (uint32_t)zi->raw.modrm.mod << 6 | (uint32_t)zi->raw.modrm.reg << 3 | zi->raw.modrm.rm;
 
 	return (zi->opcode & 7u) << 8 | modrm;
+}
+
+/* Relics that do nothing at all; every other computing x87 instruction is noted as the last one. */
+static bool keeps_x87_pointers(ZydisMnemonic mnemonic)
+{
+	return mnemonic == ZYDIS_MNEMONIC_FENI8087_NOP || mnemonic == ZYDIS_MNEMONIC_FDISI8087_NOP || mnemonic == ZYDIS_MNEMONIC_FSETPM287_NOP;
 }
 
 static bool make_plan(const struct decoder *d, struct plan *plan)
@@ -350,9 +373,24 @@ static bool make_plan(const struct decoder *d, struct plan *plan)
 		plan->aux |= NATIVE_FLAGS;
 	if (plan->aux & NATIVE_MEM && needs_alignment(zi, plan->mem_size))
 		plan->aux |= NATIVE_ALIGN;
-	if (!(plan->aux & NATIVE_X87) && may_raise_simd(zi))
+	if (may_raise_simd(zi))
 		plan->aux |= NATIVE_MXCSR;
+	if (plan->aux & NATIVE_X87 && keeps_x87_pointers(zi->mnemonic))
+		plan->aux |= NATIVE_QUIET;
 	return plan->mem_size <= sizeof d->cpu->scratch;
+}
+
+/* x87 names its registers in two bytes without prefixes: only the memory form has something to rewrite. */
+static void encode_x87(const struct decoder *d, uint8_t *bytes, size_t *len)
+{
+	const ZydisDecodedInstruction *zi = &d->zi;
+
+	bytes[0] = zi->opcode;
+	if (zi->raw.modrm.mod == 3)
+		bytes[1] = (uint8_t)(0xc0 | zi->raw.modrm.reg << 3 | zi->raw.modrm.rm);
+	else
+		bytes[1] = (uint8_t)(zi->raw.modrm.reg << 3 | 6);
+	*len = 2;
 }
 
 /* The instruction itself with registers renamed and memory at [rsi]. */
@@ -361,6 +399,10 @@ static bool encode_core(const struct decoder *d, const struct plan *plan, uint8_
 	ZydisEncoderRequest req;
 	ZyanUSize size = *len;
 
+	if (is_x87(&d->zi)) {
+		encode_x87(d, bytes, len);
+		return true;
+	}
 	if (ZYAN_FAILED(ZydisEncoderDecodedInstructionToEncoderRequest(&d->zi, d->op, d->zi.operand_count_visible, &req)))
 		return false;
 	req.machine_mode = ZYDIS_MACHINE_MODE_LONG_64;
@@ -404,7 +446,7 @@ static void emit_vectors(struct emitter *e, const struct plan *plan, bool store)
 
 static void emit_stub(struct emitter *e, const struct plan *plan, const uint8_t *core, size_t len)
 {
-	bool fx = plan->aux & NATIVE_X87;
+	bool fx = plan->aux & NATIVE_X87, mxcsr = plan->aux & NATIVE_MXCSR && !fx; /* FXRSTOR and FXSAVE carry it as well */
 
 	if (fx)
 		emit_fx(e, false);
@@ -414,14 +456,14 @@ static void emit_stub(struct emitter *e, const struct plan *plan, const uint8_t 
 		if (plan->host_of[g] != GPR_NONE)
 			emit_gpr(e, false, plan->host_of[g], g);
 	}
-	if (plan->aux & NATIVE_MXCSR)
+	if (mxcsr)
 		emit_mxcsr(e, false, offsetof(struct soft_cpu, native_mxcsr));
 	if (plan->aux & NATIVE_FLAGS)
 		emit_load_flags(e);
 	emit(e, core, len);
 	if (plan->aux & NATIVE_FLAGS)
 		emit_save_flags(e);
-	if (plan->aux & NATIVE_MXCSR) {
+	if (mxcsr) {
 		emit_mxcsr(e, true, offsetof(struct soft_cpu, native_mxcsr));
 		emit_mxcsr(e, false, offsetof(struct soft_cpu, host_mxcsr));
 	}
@@ -502,10 +544,32 @@ struct vector_copy {
 	uint64_t gpr[16];
 };
 
+#define MXCSR_UM 0x0800u
+#define MXCSR_FTZ 0x8000u
+
+/*
+ * What a stub runs with so that nothing traps and every exception the guest has unmasked shows in the flags. An exact result too small for its format raises
+ * underflow only when that is unmasked; flushing to zero makes it show.
+ */
+static uint32_t trial_mxcsr(uint32_t guest)
+{
+	return ((guest | MXCSR_MASKS) & ~MXCSR_FLAGS) | (guest & MXCSR_UM ? 0 : MXCSR_FTZ);
+}
+
+/* raised: by the trial. True when the guest gets an exception; *mxcsr is what it sees. */
+static bool settle_simd(uint32_t guest, uint32_t raised, uint32_t *mxcsr)
+{
+	uint32_t unmasked = raised & ~(guest >> 7);
+
+	/* One found before the operation hides those that only its result would show (SDM volume 1 section 11.5.1). */
+	*mxcsr = guest | (unmasked & 0x07 ? raised & 0x07 : raised);
+	return unmasked;
+}
+
 /* Runs the stub and settles SIMD exceptions: true when one is raised, with all registers as before. */
 static bool run_simd(struct soft_cpu *cpu, const struct insn *in, void *mem)
 {
-	uint32_t guest = cpu->fx.mxcsr, raised;
+	uint32_t guest = cpu->fx.mxcsr;
 	struct vector_copy copy;
 
 	if (G_LIKELY((guest & MXCSR_MASKS) == MXCSR_MASKS)) {
@@ -517,42 +581,53 @@ static bool run_simd(struct soft_cpu *cpu, const struct insn *in, void *mem)
 	memcpy(copy.xmm, cpu->fx.xmm, sizeof copy.xmm);
 	memcpy(copy.high, cpu->ymm_high, sizeof copy.high);
 	memcpy(copy.gpr, cpu->gpr, sizeof copy.gpr);
-	cpu->native_mxcsr = (guest | MXCSR_MASKS) & ~MXCSR_FLAGS;
+	cpu->native_mxcsr = trial_mxcsr(guest);
 	call_stub(cpu, in, mem);
-	raised = cpu->native_mxcsr & MXCSR_FLAGS;
-	cpu->fx.mxcsr = guest | raised;
-	if (!(raised & ~(guest >> 7)))
+	if (!settle_simd(guest, cpu->native_mxcsr & MXCSR_FLAGS, &cpu->fx.mxcsr))
 		return false;
-	/* An unmasked exception found before the operation hides those that only its result would show (SDM volume 1 section 11.5.1). */
-	if (raised & ~(guest >> 7) & 0x07)
-		cpu->fx.mxcsr = guest | (raised & 0x07);
 	memcpy(cpu->fx.xmm, copy.xmm, sizeof copy.xmm);
 	memcpy(cpu->ymm_high, copy.high, sizeof copy.high);
 	memcpy(cpu->gpr, copy.gpr, sizeof copy.gpr);
 	return true;
 }
 
-static void run_x87(struct soft_cpu *cpu, const struct insn *in, void *mem, uint64_t addr)
+/* Conversions between MMX and XMM registers. */
+static bool run_mmx_simd(struct soft_cpu *cpu, const struct insn *in, void *mem)
 {
 	uint32_t guest = cpu->fx.mxcsr;
+	struct x86_fxsave copy = cpu->fx;
+
+	cpu->fx.mxcsr = trial_mxcsr(guest);
+	call_stub(cpu, in, mem);
+	if (!settle_simd(guest, cpu->fx.mxcsr & MXCSR_FLAGS, &cpu->fx.mxcsr))
+		return false;
+	copy.mxcsr = cpu->fx.mxcsr;
+	cpu->fx = copy;
+	return true;
+}
+
+static bool run_x87(struct soft_cpu *cpu, const struct insn *in, void *mem, uint64_t addr)
+{
 	uint64_t fip = cpu->fx.fip, fdp = cpu->fx.fdp;
 	uint16_t fop = cpu->fx.fop;
+	bool raised = false;
 
-	/* MXCSR travels with FXRSTOR: a guest's unmasked exceptions must not trap here. */
-	cpu->fx.mxcsr = guest | MXCSR_MASKS;
-	call_stub(cpu, in, mem);
-	cpu->fx.mxcsr = guest | (cpu->fx.mxcsr & MXCSR_FLAGS);
+	if (in->aux & NATIVE_MXCSR)
+		raised = run_mmx_simd(cpu, in, mem);
+	else
+		call_stub(cpu, in, mem);
 	cpu->fx.fip = fip;
 	cpu->fx.fdp = fdp;
 	cpu->fx.fop = fop;
-	if (in->aux & NATIVE_MMX)
-		return;
+	if (in->aux & (NATIVE_MMX | NATIVE_QUIET))
+		return raised;
 	cpu->fx.fip = INSN_RIP(cpu, in);
 	if (cpu->fx.fsw & X87_ES) {
 		cpu->fx.fop = (uint16_t)(in->aux32 >> 16 & 0x7ff);
 		if (in->aux & NATIVE_MEM)
 			cpu->fx.fdp = addr;
 	}
+	return raised;
 }
 
 /* True: #XM is to be raised. */
@@ -562,10 +637,10 @@ static bool run_stub(struct soft_cpu *cpu, const struct insn *in, void *mem, uin
 
 	if (in->aux & NATIVE_FLAGS)
 		cpu->native_flags = cc_to_rflags(cpu->cc) | X86_FLAG_FIXED;
-	if (in->aux & NATIVE_MXCSR)
+	if (in->aux & NATIVE_X87)
+		raised = run_x87(cpu, in, mem, addr);
+	else if (in->aux & NATIVE_MXCSR)
 		raised = run_simd(cpu, in, mem);
-	else if (in->aux & NATIVE_X87)
-		run_x87(cpu, in, mem, addr);
 	else
 		call_stub(cpu, in, mem);
 	if (in->aux & NATIVE_FLAGS && !raised)
@@ -603,6 +678,21 @@ static uint64_t memory_operand(struct soft_cpu *cpu, const struct insn *in, unsi
 	return addr;
 }
 
+/* An x87 store whose value raises an unmasked exception stores nothing, and then its memory is of no interest either. */
+static bool x87_stores(struct soft_cpu *cpu, const struct insn *in, uint64_t addr)
+{
+	struct x86_fxsave copy;
+
+	if ((in->aux & (NATIVE_X87 | NATIVE_MMX | NATIVE_WRITE)) != (NATIVE_X87 | NATIVE_WRITE) || G_LIKELY((cpu->fx.fcw & 0x3f) == 0x3f))
+		return true;
+	copy = cpu->fx;
+	run_x87(cpu, in, cpu->scratch, addr);
+	if (cpu->fx.fsw & X87_ES)
+		return false;
+	cpu->fx = copy;
+	return true;
+}
+
 static OP(op_native_mem)
 {
 	unsigned size = in->aux32 & 0xffff, access = in->aux & NATIVE_WRITE ? ACCESS_WRITE : ACCESS_READ;
@@ -612,6 +702,8 @@ static OP(op_native_mem)
 
 	check_state(cpu, in);
 	addr = memory_operand(cpu, in, size, access);
+	if (!x87_stores(cpu, in, addr))
+		return NEXT(cpu, in);
 	p = soft_ptr(cpu, in, addr, size, access);
 	/* A result that may have to be taken back is not written to guest memory directly. */
 	if (G_LIKELY(p && !(in->aux & NATIVE_MXCSR && access == ACCESS_WRITE))) {

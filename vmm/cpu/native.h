@@ -13,6 +13,9 @@ void fpu_check_sse(struct soft_cpu *cpu, const struct insn *in);
 /* VEX: CR4.OSXSAVE, XCR0 and protected mode give #UD, TS gives #NM. */
 void fpu_check_avx(struct soft_cpu *cpu, const struct insn *in);
 
+/* The image keeps x87 registers in ST order: a new top of stack moves them. */
+void fpu_set_top(struct soft_cpu *cpu, unsigned top);
+
 #define X87_ES 0x0080u /* status word: exception summary */
 
 /* vector.c: what cannot run as itself because its memory operands are spread over pages: gathers and masked stores through RDI. */

@@ -1,84 +1,88 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * XCHG, XADD, CMPXCHG and its double-width forms. With LOCK (always, for XCHG with memory) the host's locked instruction works on the guest's memory itself; without, the
- * same instruction unlocked. Operands that cross a page or are device registers go through a copy.
+ * XCHG, XADD, CMPXCHG and its double-width forms. With LOCK (always, for XCHG with memory) the host's locked
+ * instruction works on the guest's memory itself; without, the same instruction unlocked. Operands that cross a page
+ * or are device registers go through a copy.
  */
 #include "vmm/cpu/op-legacy.h"
 
 /* ---- XCHG ---- */
 
-#define XCHG(unused, bits)                                                                                                          \
-	static OP(op_XCHG_r##bits)                                                                                                  \
-	{                                                                                                                           \
-		T##bits a = GET(bits, in->r1), b = GET(bits, in->r2);                                                               \
-                                                                                                                                    \
-		PUT##bits(in->r1, b);                                                                                               \
-		PUT##bits(in->r2, a);                                                                                               \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_XCHG_m##bits)                                                                                                  \
-	{                                                                                                                           \
-		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE);                                                           \
-		M##bits *p = soft_ptr(cpu, in, addr, bits / 8, ACCESS_WRITE);                                                       \
-		T##bits val = GET(bits, in->r1), old;                                                                               \
-                                                                                                                                    \
-		if (G_LIKELY(p)) {                                                                                                  \
-			__asm__ volatile("xchg" SFX##bits " %[val], %[p]" : [val] "+q"(val), [p] "+m"(*p) : : "memory");            \
-			PUT##bits(in->r1, val);                                                                                     \
-			return NEXT(cpu, in);                                                                                       \
-		}                                                                                                                   \
-		old = soft_load##bits(cpu, in, addr);                                                                               \
-		soft_store##bits(cpu, in, addr, val);                                                                               \
-		PUT##bits(in->r1, old);                                                                                             \
-		return NEXT(cpu, in);                                                                                               \
+#define XCHG(unused, bits) \
+	static OP(op_XCHG_r##bits) \
+	{ \
+		T##bits a = GET(bits, in->r1), b = GET(bits, in->r2); \
+ \
+		PUT##bits(in->r1, b); \
+		PUT##bits(in->r2, a); \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_XCHG_m##bits) \
+	{ \
+		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE); \
+		M##bits *p = soft_ptr(cpu, in, addr, bits / 8, ACCESS_WRITE); \
+		T##bits val = GET(bits, in->r1), old; \
+ \
+		if (G_LIKELY(p)) { \
+			__asm__ volatile("xchg" SFX##bits " %[val], %[p]" \
+					 : [val] "+q"(val), [p] "+m"(*p) \
+					 : \
+					 : "memory"); \
+			PUT##bits(in->r1, val); \
+			return NEXT(cpu, in); \
+		} \
+		old = soft_load##bits(cpu, in, addr); \
+		soft_store##bits(cpu, in, addr, val); \
+		PUT##bits(in->r1, old); \
+		return NEXT(cpu, in); \
 	}
 
 EACH_SIZE(XCHG, )
 
 /* ---- XADD ---- */
 
-#define XADD_PRIMITIVE(kind, lock, bits)                                                                                            \
-	static inline T##bits kind##_xadd##bits(M##bits *p, T##bits val, uint32_t *cc)                                              \
-	{                                                                                                                           \
-		uint32_t ax;                                                                                                        \
-                                                                                                                                    \
-		__asm__ volatile(lock "xadd" SFX##bits " %[val], %[p]" FLAGS_OUT                                                    \
-				 : [val] "+&q"(val), [p] "+m"(*p), "=&a"(ax)                                                        \
-				 :                                                                                                  \
-				 : "cc", "memory");                                                                                 \
-		*cc = ax;                                                                                                           \
-		return val;                                                                                                         \
+#define XADD_PRIMITIVE(kind, lock, bits) \
+	static inline T##bits kind##_xadd##bits(M##bits *p, T##bits val, uint32_t *cc) \
+	{ \
+		uint32_t ax; \
+ \
+		__asm__ volatile(lock "xadd" SFX##bits " %[val], %[p]" FLAGS_OUT \
+				 : [val] "+&q"(val), [p] "+m"(*p), "=&a"(ax) \
+				 : \
+				 : "cc", "memory"); \
+		*cc = ax; \
+		return val; \
 	}
 
-#define XADD(unused, bits)                                                                                                          \
-	XADD_PRIMITIVE(plain, "", bits)                                                                                             \
-	XADD_PRIMITIVE(locked, "lock ", bits)                                                                                       \
-	static OP(op_XADD_r##bits)                                                                                                  \
-	{                                                                                                                           \
-		M##bits sum = GET(bits, in->r1);                                                                                    \
-                                                                                                                                    \
-		/* The destination is written last: XADD AL, AL doubles it. */                                                      \
-		PUT##bits(in->r2, plain_xadd##bits(&sum, GET(bits, in->r2), &cpu->cc));                                             \
-		PUT##bits(in->r1, sum);                                                                                             \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_XADD_m##bits)                                                                                                  \
-	{                                                                                                                           \
-		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE);                                                           \
-		M##bits *p = soft_ptr(cpu, in, addr, bits / 8, ACCESS_WRITE), copy;                                                 \
-		T##bits val = GET(bits, in->r1);                                                                                    \
-		uint32_t cc;                                                                                                        \
-                                                                                                                                    \
-		if (G_LIKELY(p)) {                                                                                                  \
-			val = in->flags & INSN_LOCK ? locked_xadd##bits(p, val, &cc) : plain_xadd##bits(p, val, &cc);               \
-		} else {                                                                                                            \
-			copy = soft_load##bits(cpu, in, addr);                                                                      \
-			val = plain_xadd##bits(&copy, val, &cc);                                                                    \
-			soft_store##bits(cpu, in, addr, copy);                                                                      \
-		}                                                                                                                   \
-		PUT##bits(in->r1, val);                                                                                             \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
+#define XADD(unused, bits) \
+	XADD_PRIMITIVE(plain, "", bits) \
+	XADD_PRIMITIVE(locked, "lock ", bits) \
+	static OP(op_XADD_r##bits) \
+	{ \
+		M##bits sum = GET(bits, in->r1); \
+ \
+		/* The destination is written last: XADD AL, AL doubles it. */ \
+		PUT##bits(in->r2, plain_xadd##bits(&sum, GET(bits, in->r2), &cpu->cc)); \
+		PUT##bits(in->r1, sum); \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_XADD_m##bits) \
+	{ \
+		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE); \
+		M##bits *p = soft_ptr(cpu, in, addr, bits / 8, ACCESS_WRITE), copy; \
+		T##bits val = GET(bits, in->r1); \
+		uint32_t cc; \
+ \
+		if (G_LIKELY(p)) { \
+			val = in->flags & INSN_LOCK ? locked_xadd##bits(p, val, &cc) : plain_xadd##bits(p, val, &cc); \
+		} else { \
+			copy = soft_load##bits(cpu, in, addr); \
+			val = plain_xadd##bits(&copy, val, &cc); \
+			soft_store##bits(cpu, in, addr, copy); \
+		} \
+		PUT##bits(in->r1, val); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
 	}
 
 EACH_SIZE(XADD, )
@@ -86,57 +90,58 @@ EACH_SIZE(XADD, )
 /* ---- CMPXCHG ---- */
 
 /* rax goes in and out whole: a narrow accumulator is merged, or not written at all on success, as the host does it. */
-#define CMPXCHG_PRIMITIVE(kind, lock, bits)                                                                                         \
-	static inline void kind##_cmpxchg##bits(M##bits *p, T##bits val, uint64_t *rax, uint32_t *cc)                               \
-	{                                                                                                                           \
-		uint64_t acc = *rax, out;                                                                                           \
-                                                                                                                                    \
-		__asm__ volatile(lock "cmpxchg" SFX##bits " %[val], %[p]\n\tmovq %%rax, %[out]" FLAGS_OUT                           \
-				 : [p] "+m"(*p), [out] "=&r"(out), "+&a"(acc)                                                       \
-				 : [val] "q"(val)                                                                                   \
-				 : "cc", "memory");                                                                                 \
-		*rax = out;                                                                                                         \
-		*cc = (uint32_t)acc;                                                                                                \
+#define CMPXCHG_PRIMITIVE(kind, lock, bits) \
+	static inline void kind##_cmpxchg##bits(M##bits *p, T##bits val, uint64_t *rax, uint32_t *cc) \
+	{ \
+		uint64_t acc = *rax, out; \
+ \
+		__asm__ volatile(lock "cmpxchg" SFX##bits " %[val], %[p]\n\tmovq %%rax, %[out]" FLAGS_OUT \
+				 : [p] "+m"(*p), [out] "=&r"(out), "+&a"(acc) \
+				 : [val] "q"(val) \
+				 : "cc", "memory"); \
+		*rax = out; \
+		*cc = (uint32_t)acc; \
 	}
 
-#define CMPXCHG(unused, bits)                                                                                                       \
-	CMPXCHG_PRIMITIVE(plain, "", bits)                                                                                          \
-	CMPXCHG_PRIMITIVE(locked, "lock ", bits)                                                                                    \
-	static OP(op_CMPXCHG_m##bits)                                                                                               \
-	{                                                                                                                           \
-		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE), rax = cpu->gpr[X86_RAX];                                  \
-		M##bits *p = soft_ptr(cpu, in, addr, bits / 8, ACCESS_WRITE), copy;                                                 \
-		T##bits val = GET(bits, in->r1);                                                                                    \
-		uint32_t cc;                                                                                                        \
-                                                                                                                                    \
-		if (G_UNLIKELY(!p)) {                                                                                               \
-			copy = soft_load##bits(cpu, in, addr);                                                                      \
-			plain_cmpxchg##bits(&copy, val, &rax, &cc);                                                                 \
-			soft_store##bits(cpu, in, addr, copy);                                                                      \
-		} else if (in->flags & INSN_LOCK) {                                                                                 \
-			locked_cmpxchg##bits(p, val, &rax, &cc);                                                                    \
-		} else {                                                                                                            \
-			plain_cmpxchg##bits(p, val, &rax, &cc);                                                                     \
-		}                                                                                                                   \
-		cpu->gpr[X86_RAX] = rax;                                                                                            \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
+#define CMPXCHG(unused, bits) \
+	CMPXCHG_PRIMITIVE(plain, "", bits) \
+	CMPXCHG_PRIMITIVE(locked, "lock ", bits) \
+	static OP(op_CMPXCHG_m##bits) \
+	{ \
+		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE), rax = cpu->gpr[X86_RAX]; \
+		M##bits *p = soft_ptr(cpu, in, addr, bits / 8, ACCESS_WRITE), copy; \
+		T##bits val = GET(bits, in->r1); \
+		uint32_t cc; \
+ \
+		if (G_UNLIKELY(!p)) { \
+			copy = soft_load##bits(cpu, in, addr); \
+			plain_cmpxchg##bits(&copy, val, &rax, &cc); \
+			soft_store##bits(cpu, in, addr, copy); \
+		} else if (in->flags & INSN_LOCK) { \
+			locked_cmpxchg##bits(p, val, &rax, &cc); \
+		} else { \
+			plain_cmpxchg##bits(p, val, &rax, &cc); \
+		} \
+		cpu->gpr[X86_RAX] = rax; \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
 	}
 
 /* Whole registers again: on failure the host leaves the upper half of a 32-bit destination alone. */
-#define CMPXCHG_REG(unused, bits)                                                                                                   \
-	static OP(op_CMPXCHG_r##bits)                                                                                               \
-	{                                                                                                                           \
-		uint64_t dst = REG64(cpu, in->r1), val = REG64(cpu, in->r2), acc = cpu->gpr[X86_RAX], out;                          \
-                                                                                                                                    \
-		__asm__("cmpxchg" SFX##bits " %" MOD##bits "[val], %" MOD##bits "[dst]\n\tmovq %%rax, %[out]" FLAGS_OUT             \
-			: [dst] "+&r"(dst), [out] "=&r"(out), "+&a"(acc)                                                            \
-			: [val] "r"(val)                                                                                            \
-			: "cc");                                                                                                    \
-		cpu->gpr[X86_RAX] = out;                                                                                            \
-		REG64(cpu, in->r1) = dst;                                                                                           \
-		cpu->cc = (uint32_t)acc;                                                                                            \
-		return NEXT(cpu, in);                                                                                               \
+#define CMPXCHG_REG(unused, bits) \
+	static OP(op_CMPXCHG_r##bits) \
+	{ \
+		uint64_t dst = REG64(cpu, in->r1), val = REG64(cpu, in->r2), acc = cpu->gpr[X86_RAX], out; \
+ \
+		__asm__("cmpxchg" SFX##bits " %" MOD##bits "[val], %" MOD##bits \
+			"[dst]\n\tmovq %%rax, %[out]" FLAGS_OUT \
+			: [dst] "+&r"(dst), [out] "=&r"(out), "+&a"(acc) \
+			: [val] "r"(val) \
+			: "cc"); \
+		cpu->gpr[X86_RAX] = out; \
+		REG64(cpu, in->r1) = dst; \
+		cpu->cc = (uint32_t)acc; \
+		return NEXT(cpu, in); \
 	}
 
 EACH_SIZE(CMPXCHG, )
@@ -210,7 +215,8 @@ static bool locked_exchange16(struct pair *p, struct pair *expect, struct pair v
 static OP(op_cmpxchg16b)
 {
 	uint64_t addr = soft_ea(cpu, in, 16, ACCESS_WRITE);
-	struct pair expect = { cpu->gpr[X86_RAX], cpu->gpr[X86_RDX] }, val = { cpu->gpr[X86_RBX], cpu->gpr[X86_RCX] }, copy;
+	struct pair expect = { cpu->gpr[X86_RAX], cpu->gpr[X86_RDX] }, val = { cpu->gpr[X86_RBX], cpu->gpr[X86_RCX] },
+		    copy;
 	struct pair *p;
 	bool done;
 

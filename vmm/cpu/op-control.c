@@ -2,7 +2,8 @@
 /*
  * Control and debug registers, descriptor-table registers, TLB maintenance. SDM volume 3 chapters 2, 4.10 and 17.2.
  *
- * TLB entries carry no PCID: every load of CR3 drops the non-global ones, which bit 63 of the value may ask us not to do but never forbids.
+ * TLB entries carry no PCID: every load of CR3 drops the non-global ones, which bit 63 of the value may ask us not to
+ * do but never forbids.
  */
 #include <string.h>
 
@@ -10,9 +11,9 @@
 
 /* ---- control registers ---- */
 
-#define CR0_KNOWN                                                                                                                          \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | \
-	 X86_CR0_PG)
+#define CR0_KNOWN \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | \
+	 X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 
 /* Raises #GP for a CR0 value that cannot be: SDM volume 3 section 2.5. */
 static void check_cr0(struct soft_cpu *cpu, const struct insn *in, uint64_t val)
@@ -22,7 +23,8 @@ static void check_cr0(struct soft_cpu *cpu, const struct insn *in, uint64_t val)
 	bool bad = val >> 32 || (val & X86_CR0_PG && !(val & X86_CR0_PE)) || (val & X86_CR0_NW && !(val & X86_CR0_CD));
 
 	if (paging_on && cpu->efer & X86_EFER_LME)
-		bad |= !(cpu->cr4 & X86_CR4_PAE) || cpu->seg[X86_CS].attr & X86_ATTR_L || seg_type(cpu->tr.attr) == SYS_TSS16_BUSY;
+		bad |= !(cpu->cr4 & X86_CR4_PAE) || cpu->seg[X86_CS].attr & X86_ATTR_L ||
+		       seg_type(cpu->tr.attr) == SYS_TSS16_BUSY;
 	if (paging_off)
 		bad |= soft_is64(cpu) || cpu->cr4 & X86_CR4_PCIDE;
 	if (bad)
@@ -62,10 +64,11 @@ static const struct cr4_row {
 	uint32_t bit, leaf;
 	uint8_t reg, cpuid_bit;
 } cr4_rows[] = {
-	{ X86_CR4_TSD, 1, 3, 4 },	 { X86_CR4_DE, 1, 3, 2 },	   { X86_CR4_PSE, 1, 3, 3 },	  { X86_CR4_PAE, 1, 3, 6 },
-	{ X86_CR4_MCE, 1, 3, 7 },	 { X86_CR4_PGE, 1, 3, 13 },	   { X86_CR4_OSFXSR, 1, 3, 24 },  { X86_CR4_OSXMMEXCPT, 1, 3, 25 },
-	{ X86_CR4_UMIP, 7, 2, 2 },	 { X86_CR4_FSGSBASE, 7, 1, 0 },	   { X86_CR4_PCIDE, 1, 2, 17 },	  { X86_CR4_OSXSAVE, 1, 2, 26 },
-	{ X86_CR4_SMEP, 7, 1, 7 },	 { X86_CR4_SMAP, 7, 1, 20 },
+	{ X86_CR4_TSD, 1, 3, 4 },      { X86_CR4_DE, 1, 3, 2 },		 { X86_CR4_PSE, 1, 3, 3 },
+	{ X86_CR4_PAE, 1, 3, 6 },      { X86_CR4_MCE, 1, 3, 7 },	 { X86_CR4_PGE, 1, 3, 13 },
+	{ X86_CR4_OSFXSR, 1, 3, 24 },  { X86_CR4_OSXMMEXCPT, 1, 3, 25 }, { X86_CR4_UMIP, 7, 2, 2 },
+	{ X86_CR4_FSGSBASE, 7, 1, 0 }, { X86_CR4_PCIDE, 1, 2, 17 },	 { X86_CR4_OSXSAVE, 1, 2, 26 },
+	{ X86_CR4_SMEP, 7, 1, 7 },     { X86_CR4_SMAP, 7, 1, 20 },
 };
 
 static uint64_t cr4_offered(struct soft_cpu *cpu)
@@ -130,7 +133,7 @@ static OP(op_mov_to_cr)
 		set_cr8(cpu, in, val);
 		break;
 	}
-	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+	return soft_end_here(cpu, in);
 }
 
 static OP(op_mov_from_cr)
@@ -163,7 +166,7 @@ static OP(op_clts)
 {
 	soft_need_cpl0(cpu, in);
 	cpu->cr0 &= ~(uint64_t)X86_CR0_TS;
-	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+	return soft_end_here(cpu, in);
 }
 
 /* ---- operands that are a general register or memory ---- */
@@ -203,7 +206,7 @@ static OP(op_lmsw)
 	soft_need_cpl0(cpu, in);
 	val = load_word(cpu, in, !in->aux) & 0xf;
 	set_cr0(cpu, in, (cpu->cr0 & ~UINT64_C(0xe)) | val);
-	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+	return soft_end_here(cpu, in);
 }
 
 static void need_protected(struct soft_cpu *cpu, const struct insn *in)
@@ -286,7 +289,8 @@ static OP(op_sidt)
 }
 
 /* A system descriptor for LLDT or LTR: from the GDT, of the type wanted, present; 16 bytes in long mode. */
-static struct x86_segment fetch_system(struct soft_cpu *cpu, const struct insn *in, uint16_t selector, bool (*type_ok)(const struct soft_cpu *, unsigned))
+static struct x86_segment fetch_system(struct soft_cpu *cpu, const struct insn *in, uint16_t selector,
+				       bool (*type_ok)(const struct soft_cpu *, unsigned))
 {
 	uint32_t error = SEL_ERROR(selector);
 	struct x86_segment seg;
@@ -361,12 +365,12 @@ static unsigned debug_register(struct soft_cpu *cpu, const struct insn *in)
 {
 	unsigned n = in->aux;
 
+	soft_need_cpl0(cpu, in);
 	if (n == 4 || n == 5) {
 		if (cpu->cr4 & X86_CR4_DE)
 			soft_ud(cpu, in);
 		n += 2;
 	}
-	soft_need_cpl0(cpu, in);
 	if (cpu->dr[7] & X86_DR7_GD) {
 		cpu->dr[6] |= X86_DR6_BD;
 		soft_fault_noerr(cpu, in, X86_EXC_DB);
@@ -397,7 +401,7 @@ static OP(op_mov_to_dr)
 	soft_debug_changed(cpu);
 	/* Pages with data breakpoints must not be reached through the TLB. */
 	soft_tlb_flush(cpu, true);
-	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+	return soft_end_here(cpu, in);
 }
 
 /* ---- TLB ---- */
@@ -407,9 +411,10 @@ static OP(op_invlpg)
 	uint64_t addr;
 
 	soft_need_cpl0(cpu, in);
-	addr = soft_is64(cpu) ? soft_ea(cpu, in, 1, ACCESS_READ) : (uint32_t)(cpu->seg[in->seg].base + soft_ea_offset(cpu, in));
+	addr = soft_is64(cpu) ? soft_ea(cpu, in, 1, ACCESS_READ) :
+				(uint32_t)(cpu->seg[in->seg].base + soft_ea_offset(cpu, in));
 	soft_tlb_flush_page(cpu, addr);
-	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+	return soft_end_here(cpu, in);
 }
 
 enum invpcid_type { INVPCID_ADDRESS, INVPCID_CONTEXT, INVPCID_ALL_GLOBAL, INVPCID_ALL, INVPCID_N_TYPES };
@@ -432,7 +437,7 @@ static OP(op_invpcid)
 	} else {
 		soft_tlb_flush(cpu, type == INVPCID_ALL_GLOBAL);
 	}
-	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+	return soft_end_here(cpu, in);
 }
 
 /* ---- decoding ---- */
@@ -442,16 +447,12 @@ static bool is_memory(const struct decoder *d)
 	return d->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
 }
 
-static int control_number(const ZydisDecodedOperand *op)
+/* Number of a register of the class, or -1. */
+static int register_number(const ZydisDecodedOperand *op, ZydisRegisterClass class)
 {
-	return op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_CONTROL ?
-		       ZydisRegisterGetId(op->reg.value) : -1;
-}
-
-static int debug_number(const ZydisDecodedOperand *op)
-{
-	return op->type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_DEBUG ?
-		       ZydisRegisterGetId(op->reg.value) : -1;
+	if (op->type != ZYDIS_OPERAND_TYPE_REGISTER || ZydisRegisterGetClass(op->reg.value) != class)
+		return -1;
+	return ZydisRegisterGetId(op->reg.value);
 }
 
 static bool control_exists(const struct decoder *d, int n)
@@ -461,14 +462,14 @@ static bool control_exists(const struct decoder *d, int n)
 
 static op_fn decode_mov(struct decoder *d, struct insn *in)
 {
-	bool to = d->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(d->op[0].reg.value) != ZYDIS_REGCLASS_GPR64 &&
-		  ZydisRegisterGetClass(d->op[0].reg.value) != ZYDIS_REGCLASS_GPR32;
-	const ZydisDecodedOperand *special = &d->op[to ? 0 : 1];
-	int cr = control_number(special), dr = debug_number(special);
+	bool to = register_number(&d->op[0], ZYDIS_REGCLASS_CONTROL) >= 0 ||
+		  register_number(&d->op[0], ZYDIS_REGCLASS_DEBUG) >= 0;
+	int cr = register_number(&d->op[!to], ZYDIS_REGCLASS_CONTROL),
+	    dr = register_number(&d->op[!to], ZYDIS_REGCLASS_DEBUG);
 
 	if (cr < 0 && dr < 0)
 		return NULL;
-	in->r1 = decode_reg(d->op[to ? 1 : 0].reg.value);
+	in->r1 = decode_reg(d->op[to].reg.value);
 	in->aux = (uint16_t)(cr < 0 ? dr : cr);
 	d->end |= to;
 	if (cr < 0)

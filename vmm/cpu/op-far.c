@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Transfers of control beyond the code segment: software interrupts, IRET, far JMP, CALL and RET, SYSCALL/SYSRET and SYSENTER/SYSEXIT. SDM volumes 2 and 3 (5.8, 6.12).
+ * Transfers of control beyond the code segment: software interrupts, IRET, far JMP, CALL and RET, SYSCALL/SYSRET and
+ * SYSENTER/SYSEXIT. SDM volumes 2 and 3 (5.8, 6.12).
  *
  * Jumps and calls through a TSS or a task gate, and IRET with NT set, would switch tasks: they are refused with #GP.
  *
@@ -33,7 +34,7 @@ static OP(op_int3)
 static OP(op_into)
 {
 	if (!(cpu->cc & CC_OF))
-		return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+		return soft_end_here(cpu, in);
 	exc_soft_int(cpu, in, EXC_SOFT_INT3, X86_EXC_OF);
 	return NULL;
 }
@@ -69,7 +70,8 @@ static void check_direct(struct soft_cpu *cpu, const struct insn *in, struct x86
 {
 	uint32_t error = SEL_ERROR(cs->selector);
 	unsigned dpl = seg_dpl(cs->attr);
-	bool allowed = seg_is_conforming(cs->attr) ? dpl <= cpu->cpl : dpl == cpu->cpl && SEL_RPL(cs->selector) <= cpu->cpl;
+	bool allowed = seg_is_conforming(cs->attr) ? dpl <= cpu->cpl :
+						     dpl == cpu->cpl && SEL_RPL(cs->selector) <= cpu->cpl;
 
 	if (!allowed || bad_size_bits(cpu, cs->attr))
 		soft_gp(cpu, in, error);
@@ -98,7 +100,8 @@ static struct x86_segment return_segment(struct soft_cpu *cpu, const struct insn
 }
 
 /* SS popped by a return to the level of cs. */
-static struct x86_segment return_stack(struct soft_cpu *cpu, const struct insn *in, uint16_t selector, const struct x86_segment *cs)
+static struct x86_segment return_stack(struct soft_cpu *cpu, const struct insn *in, uint16_t selector,
+				       const struct x86_segment *cs)
 {
 	unsigned rpl = SEL_RPL(cs->selector);
 	uint32_t error = SEL_ERROR(selector);
@@ -123,7 +126,8 @@ static struct x86_segment return_stack(struct soft_cpu *cpu, const struct insn *
 }
 
 /* Stores a stack pointer popped for, or computed in, a stack of another width. */
-static void set_stack_pointer(struct soft_cpu *cpu, const struct x86_segment *cs, const struct x86_segment *ss, uint64_t sp)
+static void set_stack_pointer(struct soft_cpu *cpu, const struct x86_segment *cs, const struct x86_segment *ss,
+			      uint64_t sp)
 {
 	if (seg_is_code64(cpu, cs->attr))
 		cpu->gpr[X86_RSP] = sp;
@@ -191,7 +195,8 @@ static struct call_gate fetch_call_gate(struct soft_cpu *cpu, const struct insn 
 }
 
 /* The code segment a call gate leads to; inward: whether a CALL gains privilege by it. */
-static struct x86_segment gate_segment(struct soft_cpu *cpu, const struct insn *in, const struct call_gate *gate, bool call, bool *inward)
+static struct x86_segment gate_segment(struct soft_cpu *cpu, const struct insn *in, const struct call_gate *gate,
+				       bool call, bool *inward)
 {
 	uint32_t error = SEL_ERROR(gate->selector);
 	struct x86_segment cs;
@@ -262,7 +267,8 @@ static void push_return(struct soft_cpu *cpu, const struct insn *in, struct seg_
 }
 
 /* CALL to an inner level: old stack pointer and parameters go to the stack the TSS names. */
-static struct seg_stack inner_call_stack(struct soft_cpu *cpu, const struct insn *in, const struct call_gate *gate, unsigned cpl)
+static struct seg_stack inner_call_stack(struct soft_cpu *cpu, const struct insn *in, const struct call_gate *gate,
+					 unsigned cpl)
 {
 	struct seg_stack stack = seg_inner_stack(cpu, in, cpl, 0, 0), old = seg_stack_now(cpu);
 	uint64_t params[31];
@@ -407,7 +413,8 @@ static struct block *iret_real(struct soft_cpu *cpu, const struct insn *in)
 }
 
 /* The frame goes on with ESP, SS, ES, DS, FS, GS: SDM volume 3 section 20.2.5. */
-static struct block *iret_to_v86(struct soft_cpu *cpu, const struct insn *in, struct seg_stack *stack, const uint32_t frame[3])
+static struct block *iret_to_v86(struct soft_cpu *cpu, const struct insn *in, struct seg_stack *stack,
+				 const uint32_t frame[3])
 {
 	static const enum x86_seg order[] = { X86_SS, X86_ES, X86_DS, X86_FS, X86_GS };
 	uint16_t selectors[G_N_ELEMENTS(order)];
@@ -520,7 +527,8 @@ static OP(op_sysexit)
 	uint64_t rip = cpu->gpr[X86_RDX], rsp = cpu->gpr[X86_RCX];
 	uint16_t selector = (uint16_t)(base + (to64 ? 32 : 16));
 
-	if (!(cpu->cr0 & X86_CR0_PE) || sel_is_null(base) || cpu->cpl || (to64 && (!soft_canonical(rip) || !soft_canonical(rsp))))
+	if (!(cpu->cr0 & X86_CR0_PE) || sel_is_null(base) || cpu->cpl ||
+	    (to64 && (!soft_canonical(rip) || !soft_canonical(rsp))))
 		soft_gp(cpu, in, 0);
 	cpu->gpr[X86_RSP] = to64 ? rsp : (uint32_t)rsp;
 	seg_set_flat_code(cpu, selector, 3, to64);

@@ -166,13 +166,21 @@ static inline const u64_alias *quick_pop(struct soft_cpu *cpu)
 	return G_LIKELY(e->rtag == ((rsp + 7) & PAGE_MASK)) ? (const u64_alias *)(rsp + e->addend) : NULL;
 }
 
+/* What is not canonical on the stack is #SS, whatever segment another operand of the instruction has. */
+static inline uint64_t stack_address(struct soft_cpu *cpu, const struct insn *in, uint64_t rsp)
+{
+	if (G_UNLIKELY(!soft_canonical(rsp)))
+		soft_fault(cpu, in, X86_EXC_SS, 0);
+	return rsp;
+}
+
 /* value is pushed, then the op ends with `after`. */
 #define OP_PUSH64(name, value, after)                                                              \
 	OP_SLOW(name)                                                                              \
 	{                                                                                          \
 		uint64_t val = (value), rsp = cpu->gpr[X86_RSP] - 8;                               \
                                                                                                    \
-		soft_store64(cpu, in, rsp, val);                                                   \
+		soft_store64(cpu, in, stack_address(cpu, in, rsp), val);                           \
 		cpu->gpr[X86_RSP] = rsp;                                                           \
 		return after;                                                                      \
 	}                                                                                          \
@@ -195,14 +203,14 @@ static OP(op_push64_m)
 {
 	uint64_t val = soft_load64(cpu, in, soft_ea(cpu, in, 8, ACCESS_READ)), rsp = cpu->gpr[X86_RSP] - 8;
 
-	soft_store64(cpu, in, rsp, val);
+	soft_store64(cpu, in, stack_address(cpu, in, rsp), val);
 	cpu->gpr[X86_RSP] = rsp;
 	return NEXT(cpu, in);
 }
 
 OP_SLOW(op_pop64_r)
 {
-	uint64_t val = soft_load64(cpu, in, cpu->gpr[X86_RSP]);
+	uint64_t val = soft_load64(cpu, in, stack_address(cpu, in, cpu->gpr[X86_RSP]));
 
 	cpu->gpr[X86_RSP] += 8;
 	REG64(cpu, in->r1) = val;
@@ -225,7 +233,7 @@ static struct block *call64_to(struct soft_cpu *cpu, const struct insn *in, uint
 	uint64_t rsp = cpu->gpr[X86_RSP] - 8;
 
 	check_target(cpu, in, rip);
-	soft_store64(cpu, in, rsp, INSN_NEXT_RIP(cpu, in));
+	soft_store64(cpu, in, stack_address(cpu, in, rsp), INSN_NEXT_RIP(cpu, in));
 	cpu->gpr[X86_RSP] = rsp;
 	return soft_end(cpu, in, rip);
 }
@@ -258,7 +266,7 @@ static OP(op_jmp64_m)
 
 OP_SLOW(op_ret64)
 {
-	uint64_t rip = soft_load64(cpu, in, cpu->gpr[X86_RSP]);
+	uint64_t rip = soft_load64(cpu, in, stack_address(cpu, in, cpu->gpr[X86_RSP]));
 
 	check_target(cpu, in, rip);
 	cpu->gpr[X86_RSP] += 8 + (uint32_t)in->imm;
@@ -281,7 +289,7 @@ static OP(op_ret64)
 
 static OP(op_leave64)
 {
-	uint64_t rbp = cpu->gpr[X86_RBP], val = soft_load64(cpu, in, rbp);
+	uint64_t rbp = cpu->gpr[X86_RBP], val = soft_load64(cpu, in, stack_address(cpu, in, rbp));
 
 	cpu->gpr[X86_RSP] = rbp + 8;
 	cpu->gpr[X86_RBP] = val;

@@ -18,8 +18,20 @@
 #define MXCSR_DEFAULT 0x1f80u
 #define FCW_DEFAULT 0x037fu
 
+void fpu_set_top(struct soft_cpu *cpu, unsigned top)
+{
+	unsigned by = (top - (cpu->fx.fsw >> 11)) & 7;
+	uint8_t st[8][16];
+
+	memcpy(st, cpu->fx.st, sizeof st);
+	for (unsigned i = 0; i < 8; i++)
+		memcpy(cpu->fx.st[i], st[(i + by) & 7], sizeof st[0]);
+	cpu->fx.fsw = (uint16_t)((cpu->fx.fsw & ~0x3800u) | top << 11);
+}
+
 static void x87_init(struct soft_cpu *cpu)
 {
+	fpu_set_top(cpu, 0);
 	cpu->fx.fcw = FCW_DEFAULT;
 	cpu->fx.fsw = 0;
 	cpu->fx.ftw = 0;
@@ -147,6 +159,7 @@ static void environment_load(struct soft_cpu *cpu, const struct insn *in, const 
 	unsigned w = in->flags & INSN_OP16 ? 2 : 4;
 
 	cpu->fx.fcw = (get16(env) & 0x1f3f) | 0x40;
+	fpu_set_top(cpu, get16(env + w) >> 11 & 7);
 	cpu->fx.fsw = get16(env + w);
 	cpu->fx.ftw = abridged_tags(get16(env + 2 * w));
 	cpu->fx.fop = 0;
@@ -280,6 +293,7 @@ static OP(op_emms)
 	if (cpu->cr0 & X86_CR0_EM)
 		soft_ud(cpu, in);
 	fpu_check_x87(cpu, in, true);
+	fpu_set_top(cpu, 0);
 	cpu->fx.ftw = 0;
 	return NEXT(cpu, in);
 }
@@ -364,6 +378,7 @@ static void x87_load(struct soft_cpu *cpu, const struct insn *in, const uint8_t 
 	memcpy(&cpu->fx, image, 24);
 	cpu->fx.fcw = (cpu->fx.fcw & 0x1f3f) | 0x40;
 	cpu->fx.reserved1 = 0;
+	cpu->fx.fop &= 0x7ff;
 	if (!(in->flags & INSN_OP64)) {
 		cpu->fx.fip = (uint32_t)cpu->fx.fip;
 		cpu->fx.fdp = (uint32_t)cpu->fx.fdp;

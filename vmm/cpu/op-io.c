@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * IN, OUT, INS, OUTS: permission by IOPL and the TSS bitmap (SDM volume 1 chapter 19), then the VM's port bus. A port access may raise or lower an interrupt
- * line, so the block ends after each of them.
+ * IN, OUT, INS, OUTS: permission by IOPL and the TSS bitmap (SDM volume 1 chapter 19), then the VM's port bus. A port
+ * access may raise or lower an interrupt line, so the block ends after each of them.
  */
 #include "vmm/cpu/op-string.h"
 
@@ -47,11 +47,6 @@ static void port_write(struct soft_cpu *cpu, unsigned port, unsigned size, uint6
 	bus_write(cpu->vm->pio, port, size, val);
 }
 
-static struct block *end_here(struct soft_cpu *cpu, const struct insn *in)
-{
-	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
-}
-
 /* aux: size; aux32: port or PORT_IN_DX. */
 static unsigned port_of(struct soft_cpu *cpu, const struct insn *in)
 {
@@ -64,7 +59,7 @@ static OP(op_in)
 
 	check_port(cpu, in, port, in->aux);
 	soft_reg_set(cpu, X86_RAX * 8, in->aux, port_read(cpu, port, in->aux));
-	return end_here(cpu, in);
+	return soft_end_here(cpu, in);
 }
 
 static OP(op_out)
@@ -73,7 +68,7 @@ static OP(op_out)
 
 	check_port(cpu, in, port, in->aux);
 	port_write(cpu, port, in->aux, soft_reg_get(cpu, X86_RAX * 8, in->aux));
-	return end_here(cpu, in);
+	return soft_end_here(cpu, in);
 }
 
 static void ins_element(struct soft_cpu *cpu, const struct insn *in, unsigned port)
@@ -94,14 +89,15 @@ static void outs_element(struct soft_cpu *cpu, const struct insn *in, unsigned p
 	string_add(cpu, in, X86_RSI, string_step(cpu, in->aux));
 }
 
-static struct block *string_io(struct soft_cpu *cpu, const struct insn *in, void (*element)(struct soft_cpu *, const struct insn *, unsigned))
+static struct block *string_io(struct soft_cpu *cpu, const struct insn *in,
+			       void (*element)(struct soft_cpu *, const struct insn *, unsigned))
 {
 	unsigned port = REG16(cpu, X86_RDX * 8);
 
 	check_port(cpu, in, port, in->aux);
 	if (!string_repeats(in)) {
 		element(cpu, in, port);
-		return end_here(cpu, in);
+		return soft_end_here(cpu, in);
 	}
 	while (string_get(cpu, in, X86_RCX)) {
 		element(cpu, in, port);
@@ -109,7 +105,7 @@ static struct block *string_io(struct soft_cpu *cpu, const struct insn *in, void
 		if (string_get(cpu, in, X86_RCX) && string_must_pause(cpu))
 			return soft_end(cpu, in, soft_ip_mask(cpu, INSN_RIP(cpu, in)));
 	}
-	return end_here(cpu, in);
+	return soft_end_here(cpu, in);
 }
 
 static OP(op_ins)
@@ -124,7 +120,8 @@ static OP(op_outs)
 
 /* ---- decoding ---- */
 
-static op_fn plain_io(struct decoder *d, struct insn *in, const ZydisDecodedOperand *port, const ZydisDecodedOperand *data, op_fn fn)
+static op_fn plain_io(struct decoder *d, struct insn *in, const ZydisDecodedOperand *port,
+		      const ZydisDecodedOperand *data, op_fn fn)
 {
 	d->end = true;
 	in->aux = data->size / 8;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Integer instructions beside the common ones of op-alu.c: one-operand multiplication and division, sign extension into the accumulator, byte swaps, CRC32, random
- * numbers, flag bits, decimal adjustment, and the stack-frame and table instructions of older code. SDM volume 2.
+ * Integer instructions beside the common ones of op-alu.c: one-operand multiplication and division, sign extension
+ * into the accumulator, byte swaps, CRC32, random numbers, flag bits, decimal adjustment, and the stack-frame and
+ * table instructions of older code. SDM volume 2.
  */
 #include "vmm/cpu/op-legacy.h"
 
@@ -12,41 +13,42 @@
 /* ---- MUL, IMUL, DIV, IDIV ---- */
 
 /* The host's instruction on whole RAX and RDX; for division the caller has made sure that it does not fault. */
-#define ACCUMULATE(name, mnemonic, bits)                                                                                            \
-	static void do_##name##bits(struct soft_cpu *cpu, uint64_t src)                                                             \
-	{                                                                                                                           \
-		uint64_t rax = cpu->gpr[X86_RAX], rdx = cpu->gpr[X86_RDX];                                                          \
-		uint32_t ax = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		__asm__(FLAGS_IN "movq %[rax], %%rax\n\t" mnemonic SFX##bits " %" MOD##bits "[src]\n\tmovq %%rax, %[rax]" FLAGS_OUT \
-			: "+&a"(ax), [rax] "+&r"(rax), "+&d"(rdx)                                                                   \
-			: [src] "r"(src)                                                                                            \
-			: "cc");                                                                                                    \
-		cpu->cc = ax;                                                                                                       \
-		cpu->gpr[X86_RAX] = rax;                                                                                            \
-		cpu->gpr[X86_RDX] = rdx;                                                                                            \
+#define ACCUMULATE(name, mnemonic, bits) \
+	static void do_##name##bits(struct soft_cpu *cpu, uint64_t src) \
+	{ \
+		uint64_t rax = cpu->gpr[X86_RAX], rdx = cpu->gpr[X86_RDX]; \
+		uint32_t ax = cpu->cc; \
+ \
+		__asm__(FLAGS_IN "movq %[rax], %%rax\n\t" mnemonic SFX##bits " %" MOD##bits \
+			"[src]\n\tmovq %%rax, %[rax]" FLAGS_OUT \
+			: "+&a"(ax), [rax] "+&r"(rax), "+&d"(rdx) \
+			: [src] "r"(src) \
+			: "cc"); \
+		cpu->cc = ax; \
+		cpu->gpr[X86_RAX] = rax; \
+		cpu->gpr[X86_RDX] = rdx; \
 	}
 
 /* ok: whether the quotient exists and fits. */
-#define ACCUMULATOR(name, mnemonic, ok, bits)                                                                                       \
-	ACCUMULATE(name, mnemonic, bits)                                                                                            \
-	static OP(op_##name##_r##bits)                                                                                              \
-	{                                                                                                                           \
-		T##bits src = GET(bits, in->r1);                                                                                    \
-                                                                                                                                    \
-		if (!ok(cpu, bits, src))                                                                                            \
-			soft_fault_noerr(cpu, in, X86_EXC_DE);                                                                      \
-		do_##name##bits(cpu, src);                                                                                          \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_##name##_m##bits)                                                                                              \
-	{                                                                                                                           \
-		T##bits src = soft_load##bits(cpu, in, soft_ea(cpu, in, bits / 8, ACCESS_READ));                                    \
-                                                                                                                                    \
-		if (!ok(cpu, bits, src))                                                                                            \
-			soft_fault_noerr(cpu, in, X86_EXC_DE);                                                                      \
-		do_##name##bits(cpu, src);                                                                                          \
-		return NEXT(cpu, in);                                                                                               \
+#define ACCUMULATOR(name, mnemonic, ok, bits) \
+	ACCUMULATE(name, mnemonic, bits) \
+	static OP(op_##name##_r##bits) \
+	{ \
+		T##bits src = GET(bits, in->r1); \
+ \
+		if (!ok(cpu, bits, src)) \
+			soft_fault_noerr(cpu, in, X86_EXC_DE); \
+		do_##name##bits(cpu, src); \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_##name##_m##bits) \
+	{ \
+		T##bits src = soft_load##bits(cpu, in, soft_ea(cpu, in, bits / 8, ACCESS_READ)); \
+ \
+		if (!ok(cpu, bits, src)) \
+			soft_fault_noerr(cpu, in, X86_EXC_DE); \
+		do_##name##bits(cpu, src); \
+		return NEXT(cpu, in); \
 	}
 
 static inline bool always(const struct soft_cpu *cpu, unsigned bits, uint64_t src)
@@ -76,7 +78,9 @@ static inline __int128 dividend(const struct soft_cpu *cpu, unsigned bits)
 		return (int16_t)cpu->gpr[X86_RAX];
 	if (bits == 64)
 		return (__int128)((unsigned __int128)cpu->gpr[X86_RDX] << 64 | cpu->gpr[X86_RAX]);
-	return (int64_t)((low_bits(cpu->gpr[X86_RDX], bits) << bits | low_bits(cpu->gpr[X86_RAX], bits)) << (64 - 2 * bits)) >> (64 - 2 * bits);
+	return (int64_t)((low_bits(cpu->gpr[X86_RDX], bits) << bits | low_bits(cpu->gpr[X86_RAX], bits))
+			 << (64 - 2 * bits)) >>
+	       (64 - 2 * bits);
 }
 
 static inline bool idiv_fits(const struct soft_cpu *cpu, unsigned bits, uint64_t src)
@@ -154,57 +158,59 @@ static OP(op_bswap64)
 	return NEXT(cpu, in);
 }
 
-#define MOVBE(unused, bits)                                                                                                         \
-	static OP(op_movbe_load##bits)                                                                                              \
-	{                                                                                                                           \
-		PUT##bits(in->r1, __builtin_bswap##bits(soft_load##bits(cpu, in, soft_ea(cpu, in, bits / 8, ACCESS_READ))));        \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_movbe_store##bits)                                                                                             \
-	{                                                                                                                           \
-		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE);                                                           \
-                                                                                                                                    \
-		soft_store##bits(cpu, in, addr, __builtin_bswap##bits(GET(bits, in->r1)));                                          \
-		return NEXT(cpu, in);                                                                                               \
+#define MOVBE(unused, bits) \
+	static OP(op_movbe_load##bits) \
+	{ \
+		T##bits val = soft_load##bits(cpu, in, soft_ea(cpu, in, bits / 8, ACCESS_READ)); \
+\
+		PUT##bits(in->r1, __builtin_bswap##bits(val)); \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_movbe_store##bits) \
+	{ \
+		uint64_t addr = soft_ea(cpu, in, bits / 8, ACCESS_WRITE); \
+ \
+		soft_store##bits(cpu, in, addr, __builtin_bswap##bits(GET(bits, in->r1))); \
+		return NEXT(cpu, in); \
 	}
 
 WIDE_SIZES(MOVBE, )
 
 /* ---- CRC32, RDRAND, RDSEED: offered only where the host has them ---- */
 
-#define CRC32(unused, bits)                                                                                                         \
-	static struct block *crc32_##bits(struct soft_cpu *cpu, const struct insn *in, T##bits src)                                 \
-	{                                                                                                                           \
-		uint64_t crc = REG32(cpu, in->r1);                                                                                  \
-                                                                                                                                    \
-		if (bits == 64)                                                                                                     \
-			__asm__("crc32q %1, %0" : "+r"(crc) : "r"((uint64_t)src));                                                  \
-		else                                                                                                                \
-			__asm__("crc32" SFX##bits " %" MOD##bits "1, %k0" : "+r"(crc) : "r"(src));                                  \
-		REG64(cpu, in->r1) = crc;                                                                                           \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_crc32_r##bits)                                                                                                 \
-	{                                                                                                                           \
-		return crc32_##bits(cpu, in, GET(bits, in->r2));                                                                    \
-	}                                                                                                                           \
-	static OP(op_crc32_m##bits)                                                                                                 \
-	{                                                                                                                           \
-		return crc32_##bits(cpu, in, soft_load##bits(cpu, in, soft_ea(cpu, in, bits / 8, ACCESS_READ)));                    \
+#define CRC32(unused, bits) \
+	static struct block *crc32_##bits(struct soft_cpu *cpu, const struct insn *in, T##bits src) \
+	{ \
+		uint64_t crc = REG32(cpu, in->r1); \
+ \
+		if (bits == 64) \
+			__asm__("crc32q %1, %0" : "+r"(crc) : "r"((uint64_t)src)); \
+		else \
+			__asm__("crc32" SFX##bits " %" MOD##bits "1, %k0" : "+r"(crc) : "r"(src)); \
+		REG64(cpu, in->r1) = crc; \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_crc32_r##bits) \
+	{ \
+		return crc32_##bits(cpu, in, GET(bits, in->r2)); \
+	} \
+	static OP(op_crc32_m##bits) \
+	{ \
+		return crc32_##bits(cpu, in, soft_load##bits(cpu, in, soft_ea(cpu, in, bits / 8, ACCESS_READ))); \
 	}
 
 EACH_SIZE(CRC32, )
 
-#define RANDOM(name, bits)                                                                                                          \
-	static OP(op_##name##bits)                                                                                                  \
-	{                                                                                                                           \
-		T##bits val;                                                                                                        \
-		uint8_t carry;                                                                                                      \
-                                                                                                                                    \
-		__asm__ volatile(#name " %0\n\tsetc %1" : "=r"(val), "=q"(carry) : : "cc");                                         \
-		PUT##bits(in->r1, val);                                                                                             \
-		cpu->cc = carry ? CC_CF : 0;                                                                                        \
-		return NEXT(cpu, in);                                                                                               \
+#define RANDOM(name, bits) \
+	static OP(op_##name##bits) \
+	{ \
+		T##bits val; \
+		uint8_t carry; \
+ \
+		__asm__ volatile(#name " %0\n\tsetc %1" : "=r"(val), "=q"(carry) : : "cc"); \
+		PUT##bits(in->r1, val); \
+		cpu->cc = carry ? CC_CF : 0; \
+		return NEXT(cpu, in); \
 	}
 
 WIDE_SIZES(RANDOM, rdrand)
@@ -391,7 +397,8 @@ static OP(op_bound)
 {
 	unsigned size = in->aux;
 	uint64_t addr = soft_ea(cpu, in, size * 2, ACCESS_READ);
-	uint64_t low = soft_load_n(cpu, in, addr, size), high = soft_load_n(cpu, in, addr + size, size), index = soft_reg_get(cpu, in->r1, size);
+	uint64_t low = soft_load_n(cpu, in, addr, size), high = soft_load_n(cpu, in, addr + size, size),
+		 index = soft_reg_get(cpu, in->r1, size);
 	bool inside = size == 2 ? (int16_t)index >= (int16_t)low && (int16_t)index <= (int16_t)high :
 				  (int32_t)index >= (int32_t)low && (int32_t)index <= (int32_t)high;
 
@@ -439,13 +446,15 @@ struct plain_row {
 };
 
 static const struct plain_row plain_rows[] = {
-	{ ZYDIS_MNEMONIC_CBW, op_cbw },	    { ZYDIS_MNEMONIC_CWDE, op_cwde },  { ZYDIS_MNEMONIC_CDQE, op_cdqe },  { ZYDIS_MNEMONIC_CWD, op_cwd },
-	{ ZYDIS_MNEMONIC_CDQ, op_cdq },	    { ZYDIS_MNEMONIC_CQO, op_cqo },    { ZYDIS_MNEMONIC_LAHF, op_lahf },  { ZYDIS_MNEMONIC_SAHF, op_sahf },
-	{ ZYDIS_MNEMONIC_CLC, op_clc },	    { ZYDIS_MNEMONIC_STC, op_stc },    { ZYDIS_MNEMONIC_CMC, op_cmc },	  { ZYDIS_MNEMONIC_CLD, op_cld },
-	{ ZYDIS_MNEMONIC_STD, op_std },	    { ZYDIS_MNEMONIC_AAA, op_aaa },    { ZYDIS_MNEMONIC_AAS, op_aas },	  { ZYDIS_MNEMONIC_DAA, op_daa },
-	{ ZYDIS_MNEMONIC_DAS, op_das },	    { ZYDIS_MNEMONIC_AAM, op_aam },    { ZYDIS_MNEMONIC_AAD, op_aad },	  { ZYDIS_MNEMONIC_SALC, op_salc },
-	{ ZYDIS_MNEMONIC_PUSHA, op_pusha }, { ZYDIS_MNEMONIC_PUSHAD, op_pusha }, { ZYDIS_MNEMONIC_POPA, op_popa }, { ZYDIS_MNEMONIC_POPAD, op_popa },
-	{ ZYDIS_MNEMONIC_BOUND, op_bound }, { ZYDIS_MNEMONIC_ENTER, op_enter }, { ZYDIS_MNEMONIC_XLAT, op_xlat },
+	{ ZYDIS_MNEMONIC_CBW, op_cbw },	     { ZYDIS_MNEMONIC_CWDE, op_cwde },	 { ZYDIS_MNEMONIC_CDQE, op_cdqe },
+	{ ZYDIS_MNEMONIC_CWD, op_cwd },	     { ZYDIS_MNEMONIC_CDQ, op_cdq },	 { ZYDIS_MNEMONIC_CQO, op_cqo },
+	{ ZYDIS_MNEMONIC_LAHF, op_lahf },    { ZYDIS_MNEMONIC_SAHF, op_sahf },	 { ZYDIS_MNEMONIC_CLC, op_clc },
+	{ ZYDIS_MNEMONIC_STC, op_stc },	     { ZYDIS_MNEMONIC_CMC, op_cmc },	 { ZYDIS_MNEMONIC_CLD, op_cld },
+	{ ZYDIS_MNEMONIC_STD, op_std },	     { ZYDIS_MNEMONIC_AAA, op_aaa },	 { ZYDIS_MNEMONIC_AAS, op_aas },
+	{ ZYDIS_MNEMONIC_DAA, op_daa },	     { ZYDIS_MNEMONIC_DAS, op_das },	 { ZYDIS_MNEMONIC_AAM, op_aam },
+	{ ZYDIS_MNEMONIC_AAD, op_aad },	     { ZYDIS_MNEMONIC_SALC, op_salc },	 { ZYDIS_MNEMONIC_PUSHA, op_pusha },
+	{ ZYDIS_MNEMONIC_PUSHAD, op_pusha }, { ZYDIS_MNEMONIC_POPA, op_popa },	 { ZYDIS_MNEMONIC_POPAD, op_popa },
+	{ ZYDIS_MNEMONIC_BOUND, op_bound },  { ZYDIS_MNEMONIC_ENTER, op_enter }, { ZYDIS_MNEMONIC_XLAT, op_xlat },
 };
 
 static op_fn decode_sized(const struct decoder *d)
@@ -454,7 +463,9 @@ static op_fn decode_sized(const struct decoder *d)
 		const struct sized_row *row = &sized_rows[i];
 
 		if (row->mnemonic == d->zi.mnemonic)
-			return (legacy_is_memory(&d->op[row->operand]) ? row->mem : row->reg)[legacy_size_index(&d->op[row->size_operand])];
+			return (legacy_is_memory(&d->op[row->operand]) ?
+					row->mem :
+					row->reg)[legacy_size_index(&d->op[row->size_operand])];
 	}
 	return NULL;
 }

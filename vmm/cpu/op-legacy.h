@@ -5,9 +5,10 @@
 #include "vmm/cpu/seg.h"
 
 /*
- * What op-legacy.c, op-bits.c and op-atomic.c have in common: operand widths as macro arguments, and the host's own instructions as the arithmetic. FLAGS_IN loads all arithmetic
- * flags from EAX in struct soft_cpu's cc form, FLAGS_OUT stores them there; so whatever an instruction does to a flag, defined, undefined or not at all, is what this
- * processor does.
+ * What op-legacy.c, op-bits.c and op-atomic.c have in common: operand widths as macro arguments, and the host's own
+ * instructions as the arithmetic. FLAGS_IN loads all arithmetic flags from EAX in struct soft_cpu's cc form,
+ * FLAGS_OUT stores them there; so whatever an instruction does to a flag, defined, undefined or not at all, is what
+ * this processor does.
  */
 
 #define T8 uint8_t
@@ -53,7 +54,9 @@ static inline bool legacy_is_memory(const ZydisDecodedOperand *op)
 	return op->type == ZYDIS_OPERAND_TYPE_MEMORY;
 }
 
-op_fn decode_bits(struct decoder *d, struct insn *in);	 /* op-bits.c: BT family, bit scans and counts, SHLD, SHRD, RCL, RCR */
-op_fn decode_atomic(struct decoder *d, struct insn *in); /* op-atomic.c: XCHG, XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B */
+/* op-bits.c: BT family, bit scans and counts, SHLD, SHRD, RCL, RCR */
+op_fn decode_bits(struct decoder *d, struct insn *in);
+/* op-atomic.c: XCHG, XADD, CMPXCHG, CMPXCHG8B, CMPXCHG16B */
+op_fn decode_atomic(struct decoder *d, struct insn *in);
 
 #endif

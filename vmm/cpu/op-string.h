@@ -5,8 +5,9 @@
 #include "vmm/cpu/seg.h"
 
 /*
- * What all string instructions share: RSI, RDI and RCX in the width of the address size, direction, repetition. in->seg is the segment of the DS:RSI operand
- * (overridable), ES:RDI is fixed; in->flags has INSN_EA_SLOW where either needs segmentation or a narrow address.
+ * What all string instructions share: RSI, RDI and RCX in the width of the address size, direction, repetition.
+ * in->seg is the segment of the DS:RSI operand (overridable), ES:RDI is fixed; in->flags has INSN_EA_SLOW where
+ * either needs segmentation or a narrow address.
  */
 
 static inline uint64_t string_mask(const struct insn *in)
@@ -31,11 +32,13 @@ static inline int64_t string_step(const struct soft_cpu *cpu, unsigned size)
 	return cpu->rflags & X86_FLAG_DF ? -(int64_t)size : (int64_t)size;
 }
 
-static inline uint64_t string_address(struct soft_cpu *cpu, const struct insn *in, enum x86_gpr reg, unsigned size, unsigned access)
+static inline uint64_t string_address(struct soft_cpu *cpu, const struct insn *in, enum x86_gpr reg, unsigned size,
+				      unsigned access)
 {
 	if (G_LIKELY(!(in->flags & INSN_EA_SLOW)))
 		return cpu->gpr[reg];
-	return soft_linear(cpu, in, reg == X86_RDI ? X86_ES : (enum x86_seg)in->seg, string_get(cpu, in, reg), size, access);
+	return soft_linear(cpu, in, reg == X86_RDI ? X86_ES : (enum x86_seg)in->seg, string_get(cpu, in, reg), size,
+			   access);
 }
 
 static inline bool string_repeats(const struct insn *in)
@@ -43,7 +46,9 @@ static inline bool string_repeats(const struct insn *in)
 	return in->flags & (INSN_REP | INSN_REPNE);
 }
 
-/* Somebody wants the run loop, or a debug trap is due after each iteration: leave a repeated instruction where it is. */
+/*
+ * Somebody wants the run loop, or a debug trap is due after each iteration: leave a repeated instruction where it is.
+ */
 static inline bool string_must_pause(const struct soft_cpu *cpu)
 {
 	return atomic_load_explicit(&cpu->exit_request, memory_order_relaxed) || cpu->single_step;

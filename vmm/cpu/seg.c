@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Segment registers, descriptor tables, stacks named by a TSS, and what follows from a change of mode. SDM volume 3 chapters 3, 5 and 7.
+ * Segment registers, descriptor tables, stacks named by a TSS, and what follows from a change of mode. SDM volume 3
+ * chapters 3, 5 and 7.
  *
- * The current privilege level is not kept on its own: it is SS.DPL in protected mode (so a null SS in 64-bit mode carries its level in attr), 3 in virtual-8086 mode
- * and 0 in real mode. Loading SS with the right attributes is therefore what changes it.
+ * The current privilege level is not kept on its own: it is SS.DPL in protected mode (so a null SS in 64-bit mode
+ * carries its level in attr), 3 in virtual-8086 mode and 0 in real mode. Loading SS with the right attributes is
+ * therefore what changes it.
  */
 #include "vmm/cpu/seg.h"
 
@@ -120,7 +122,8 @@ bool seg_is_code64(const struct soft_cpu *cpu, uint32_t attr)
 	return soft_is_long(cpu) && attr & X86_ATTR_L;
 }
 
-void seg_check_ip(struct soft_cpu *cpu, const struct insn *in, const struct x86_segment *cs, uint64_t ip, uint32_t error)
+void seg_check_ip(struct soft_cpu *cpu, const struct insn *in, const struct x86_segment *cs, uint64_t ip,
+		  uint32_t error)
 {
 	bool good = seg_is_code64(cpu, cs->attr) ? soft_canonical(ip) : ip <= cs->limit;
 
@@ -155,7 +158,8 @@ void seg_set_flat_code(struct soft_cpu *cpu, uint16_t selector, unsigned cpl, bo
 	cpu->seg[X86_CS] = (struct x86_segment){
 		.selector = (uint16_t)((selector & 0xfffcu) | cpl),
 		.limit = UINT32_MAX,
-		.attr = (uint16_t)(ATTR_CODE | X86_ATTR_G | (is64 ? X86_ATTR_L : X86_ATTR_DB) | cpl << X86_ATTR_DPL_SHIFT),
+		.attr = (uint16_t)(ATTR_CODE | X86_ATTR_G | (is64 ? X86_ATTR_L : X86_ATTR_DB) |
+				   cpl << X86_ATTR_DPL_SHIFT),
 	};
 }
 
@@ -301,7 +305,8 @@ static uint64_t tss_load(struct soft_cpu *cpu, const struct insn *in, uint32_t o
 	return soft_sys_load(cpu, in, cpu->tr.base + offset, size);
 }
 
-static struct seg_stack long_stack(struct soft_cpu *cpu, const struct insn *in, unsigned cpl, unsigned ist, uint32_t ext)
+static struct seg_stack long_stack(struct soft_cpu *cpu, const struct insn *in, unsigned cpl, unsigned ist,
+				   uint32_t ext)
 {
 	struct seg_stack stack = { .mask = UINT64_MAX, .error = ext, .system = true };
 

@@ -5,9 +5,11 @@
 #include "vmm/cpu/soft.h"
 
 /*
- * Descriptors, selectors and the pieces far transfers are made of: shared by seg.c, exc.c and the op-*.c files of privileged and far instructions.
+ * Descriptors, selectors and the pieces far transfers are made of: shared by seg.c, exc.c and the op-*.c files of
+ * privileged and far instructions.
  *
- * The rule of all of them: look at everything first (descriptors, new stack, target), raise what must be raised, and only then change the CPU.
+ * The rule of all of them: look at everything first (descriptors, new stack, target), raise what must be raised, and
+ * only then change the CPU.
  */
 
 /* ---- selectors and descriptor attributes: SDM volume 3 chapter 3 ---- */
@@ -23,8 +25,18 @@ static inline bool sel_is_null(uint16_t selector)
 
 /* System descriptor types; 64-bit mode gives 2, 9, 11, 12, 14 and 15 their wide forms. */
 enum seg_system_type {
-	SYS_TSS16_FREE = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL16 = 4, SYS_TASK_GATE = 5, SYS_INT16 = 6, SYS_TRAP16 = 7,
-	SYS_TSS_FREE = 9, SYS_TSS_BUSY = 11, SYS_CALL = 12, SYS_INT = 14, SYS_TRAP = 15,
+	SYS_TSS16_FREE = 1,
+	SYS_LDT = 2,
+	SYS_TSS16_BUSY = 3,
+	SYS_CALL16 = 4,
+	SYS_TASK_GATE = 5,
+	SYS_INT16 = 6,
+	SYS_TRAP16 = 7,
+	SYS_TSS_FREE = 9,
+	SYS_TSS_BUSY = 11,
+	SYS_CALL = 12,
+	SYS_INT = 14,
+	SYS_TRAP = 15,
 };
 
 #define SEG_ACCESSED 0x1u
@@ -98,7 +110,10 @@ static inline void soft_need_cpl0(struct soft_cpu *cpu, const struct insn *in)
 		soft_gp(cpu, in, 0);
 }
 
-/* The data view that privilege, SMAP and RFLAGS.AC call for: the part of soft_mode_changed() that STAC, POPF and friends need. */
+/*
+ * The data view that privilege, SMAP and RFLAGS.AC call for: the part of soft_mode_changed() that STAC, POPF and
+ * friends need.
+ */
 static inline void soft_view_changed(struct soft_cpu *cpu)
 {
 	enum mmu_view view = MMU_SUPERVISOR;
@@ -138,14 +153,21 @@ void seg_set_flat_stack(struct soft_cpu *cpu, uint16_t selector, unsigned cpl);
 /* Return to an outer level: data segments it may not use become null. */
 void seg_drop_inner(struct soft_cpu *cpu, unsigned new_cpl);
 
-/* The target of a far transfer: raises #GP(error) unless ip lies in the code segment (or is canonical, for a 64-bit segment). */
-void seg_check_ip(struct soft_cpu *cpu, const struct insn *in, const struct x86_segment *cs, uint64_t ip, uint32_t error);
+/*
+ * The target of a far transfer: raises #GP(error) unless ip lies in the code segment (or is canonical, for a 64-bit
+ * segment).
+ */
+void seg_check_ip(struct soft_cpu *cpu, const struct insn *in, const struct x86_segment *cs, uint64_t ip,
+		  uint32_t error);
 /* True when the attributes make a 64-bit code segment in the mode in force. */
 bool seg_is_code64(const struct soft_cpu *cpu, uint32_t attr);
 
 /* ---- stacks being prepared ---- */
 
-/* A stack that is pushed to or popped from without touching RSP; the caller stores sp when nothing can fault any more. */
+/*
+ * A stack that is pushed to or popped from without touching RSP; the caller stores sp when nothing can fault any
+ * more.
+ */
 struct seg_stack {
 	struct x86_segment ss;
 	uint64_t sp;
@@ -162,8 +184,8 @@ uint64_t seg_pop(struct soft_cpu *cpu, const struct insn *in, struct seg_stack *
 void seg_stack_move(struct seg_stack *stack, int64_t bytes);
 
 /*
- * The stack for privilege level cpl from the TSS: SS checked, sp set, system set. ext: EXT bit for error codes. ist: 1 to 7 in long mode picks an interrupt stack.
- * In long mode SS becomes null with RPL cpl.
+ * The stack for privilege level cpl from the TSS: SS checked, sp set, system set. ext: EXT bit for error codes. ist:
+ * 1 to 7 in long mode picks an interrupt stack. In long mode SS becomes null with RPL cpl.
  */
 struct seg_stack seg_inner_stack(struct soft_cpu *cpu, const struct insn *in, unsigned cpl, unsigned ist, uint32_t ext);
 
@@ -179,11 +201,22 @@ void exc_soft_int(struct soft_cpu *cpu, const struct insn *in, enum exc_kind kin
 
 /* ---- privileged and far instructions, by file: parts of decode_system() ---- */
 
-op_fn decode_far(struct decoder *d, struct insn *in);	  /* op-far.c: INT, IRET, far JMP/CALL/RET, SYSCALL and SYSENTER families */
-op_fn decode_control(struct decoder *d, struct insn *in); /* op-control.c: control and debug registers, descriptor tables, TLB */
-op_fn decode_io(struct decoder *d, struct insn *in);	  /* op-io.c: IN, OUT, INS, OUTS */
+/* op-far.c: INT, IRET, far JMP/CALL/RET, SYSCALL and SYSENTER families */
+op_fn decode_far(struct decoder *d, struct insn *in);
+/* op-segment.c: segment registers, FS and GS bases, descriptor queries */
+op_fn decode_segment(struct decoder *d, struct insn *in);
+/* op-control.c: control and debug registers, descriptor tables, TLB */
+op_fn decode_control(struct decoder *d, struct insn *in);
+/* op-io.c: IN, OUT, INS, OUTS */
+op_fn decode_io(struct decoder *d, struct insn *in);
 
 /* ---- small helpers of op files ---- */
+
+/* Ends the block behind this instruction. */
+static inline struct block *soft_end_here(struct soft_cpu *cpu, const struct insn *in)
+{
+	return soft_end(cpu, in, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));
+}
 
 /* Memory or register operand of 2, 4 or 8 bytes (1 too) by size. A 4-byte register write clears the upper half. */
 static inline uint64_t soft_load_n(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size)

@@ -310,13 +310,14 @@ static void check_breakpoints(struct soft_cpu *cpu)
 	soft_fault_noerr(cpu, NULL, X86_EXC_DB);
 }
 
-/* After one instruction in a block of its own. stepping: RFLAGS.TF was set before it. */
-static void after_single(struct soft_cpu *cpu, bool stepping, unsigned old_cpl)
+/* After one instruction in a block of its own; old_*: as they were before it. */
+static void after_single(struct soft_cpu *cpu, uint32_t old_rflags, unsigned old_cpl)
 {
 	uint64_t hits = cpu->watch_hits;
 
-	cpu->rflags &= ~X86_FLAG_RF;
-	if (stepping && (cpu->rflags & X86_FLAG_TF || cpu->cpl == old_cpl))
+	/* RF holds for one instruction; one that IRET has just loaded is for the next. */
+	cpu->rflags &= ~(old_rflags & X86_FLAG_RF);
+	if (old_rflags & X86_FLAG_TF && (cpu->rflags & X86_FLAG_TF || cpu->cpl == old_cpl))
 		hits |= X86_DR6_BS;
 	if (!hits)
 		return;
@@ -352,13 +353,13 @@ static enum vcpu_exit run(struct soft_cpu *cpu)
 		cpu->block_rip = cpu->rip;
 		cpu->instructions += b->n_insns;
 		if (G_UNLIKELY(b->mode & MODE_SINGLE)) {
-			bool stepping = cpu->rflags & X86_FLAG_TF;
+			uint32_t rflags = cpu->rflags;
 			unsigned cpl = cpu->cpl;
 
 			cpu->sti_shadow = false;
 			cpu->watch_hits = 0;
 			b->insns[0].fn(cpu, b->insns);
-			after_single(cpu, stepping, cpl);
+			after_single(cpu, rflags, cpl);
 			b = NULL;
 		} else {
 			b = b->insns[0].fn(cpu, b->insns);

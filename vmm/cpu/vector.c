@@ -133,9 +133,11 @@ static OP(op_maskmov)
 	uint64_t addr;
 
 	if (in->aux32 & V_MMX) {
+		if (cpu->cr0 & X86_CR0_EM)
+			soft_ud(cpu, in);
 		fpu_check_x87(cpu, in, true);
-		src = cpu->fx.st[in->r1];
-		mask = cpu->fx.st[in->r2];
+		src = cpu->fx.st[(in->r1 - (cpu->fx.fsw >> 11)) & 7];
+		mask = cpu->fx.st[(in->r2 - (cpu->fx.fsw >> 11)) & 7];
 	} else {
 		if (in->aux32 & V_LEGACY)
 			fpu_check_sse(cpu, in);
@@ -156,7 +158,7 @@ static OP(op_maskmov)
 	if (in->aux32 & V_MMX) {
 		/* An MMX instruction makes the whole stack valid and its top 0. */
 		cpu->fx.ftw = 0xff;
-		cpu->fx.fsw &= (uint16_t)~0x3800u;
+		fpu_set_top(cpu, 0);
 	}
 	return NEXT(cpu, in);
 }
@@ -191,6 +193,16 @@ static op_fn masked(struct decoder *d, struct insn *in, unsigned element)
 	return store ? op_masked_store : op_masked_load;
 }
 
+/* Segment of the first memory operand, hidden or not. */
+static uint8_t memory_segment(const struct decoder *d)
+{
+	for (unsigned i = 0; i < d->zi.operand_count; i++) {
+		if (d->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && d->op[i].mem.segment != ZYDIS_REGISTER_NONE)
+			return (uint8_t)(d->op[i].mem.segment - ZYDIS_REGISTER_ES);
+	}
+	return X86_DS;
+}
+
 static op_fn maskmov(struct decoder *d, struct insn *in, uint32_t bits)
 {
 	unsigned first = d->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY ? 1 : 0;
@@ -199,6 +211,9 @@ static op_fn maskmov(struct decoder *d, struct insn *in, uint32_t bits)
 	in->base = X86_RDI * 8;
 	in->index = SLOT_ZERO;
 	in->disp = 0;
+	in->seg = memory_segment(d);
+	if (d->mode != MODE_64 || in->seg == X86_FS || in->seg == X86_GS || in->flags & INSN_EA32)
+		in->flags |= INSN_EA_SLOW;
 	in->r1 = vector_id(&d->op[first]);
 	in->r2 = vector_id(&d->op[first + 1]);
 	in->aux32 = 1 | (bits & V_MMX ? 8u : 16u) << 8 | bits;

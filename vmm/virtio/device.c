@@ -282,6 +282,7 @@ void virtio_device_pre_save(struct device *dev)
 	struct virtio_device *vdev = virtio_of(dev);
 	struct virtio_saved *saved = &vdev->saved;
 
+	pci_device_pre_save(&vdev->pci);
 	memset(saved, 0, sizeof(*saved));
 	saved->broken = virtio_is_broken(vdev);
 	for (unsigned i = 0; i < vdev->n_queues; i++) {
