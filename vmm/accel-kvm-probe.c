@@ -330,9 +330,7 @@ static char *describe(double mips)
 	if (mips < 0)
 		return g_strdup_printf("/dev/kvm did not end a short test guest within %u ms", GIVE_UP_MS);
 	if (mips < NATIVE_MIPS)
-		return g_strdup_printf("/dev/kvm interprets guest kernels here, %.1f M instructions/s (use a host with "
-				       "VT-x or AMD-V, or switch on nested virtualization)",
-				       mips);
+		return g_strdup_printf("/dev/kvm only interprets here (%.1f M instr/s, needs VT-x or AMD-V)", mips);
 	return g_strdup_printf("native execution, %.1f G guest instructions/s", mips / 1000.0);
 }
 
