@@ -24,6 +24,8 @@ struct chardev_class {
 	void (*input)(struct chardev *chardev, const uint8_t *data, size_t len);
 	/* The peer is gone. NULL: there is nobody to wait for, and what the peer does not take is discarded. */
 	void (*hangup)(struct chardev *chardev);
+	/* See chardev_terminal_size(). NULL: no terminal. */
+	bool (*size)(const struct chardev *chardev, uint16_t *cols, uint16_t *rows);
 	/* Closes the descriptors and frees the instance, after the base is done with it. */
 	void (*destroy)(struct chardev *chardev);
 };

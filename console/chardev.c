@@ -116,6 +116,11 @@ bool chardev_has_keys(const struct chardev *chardev)
 	return chardev->class->keys;
 }
 
+bool chardev_terminal_size(const struct chardev *chardev, uint16_t *cols, uint16_t *rows)
+{
+	return chardev->class->size && chardev->class->size(chardev, cols, rows);
+}
+
 /*
  * Brings the descriptors the loop polls in line with what is wanted. One that is not wanted is not polled: POLLHUP
  * cannot be masked.

@@ -77,6 +77,12 @@ void chardev_accept_input(struct chardev *chardev);
 /* Output bytes lost so far because a connected reader did not keep up. Any thread. */
 uint64_t chardev_lost(struct chardev *chardev);
 
+/*
+ * The size of the terminal it leads to, in characters; false when it leads to none, or the terminal does not know. Loop
+ * thread.
+ */
+bool chardev_terminal_size(const struct chardev *chardev, uint16_t *cols, uint16_t *rows);
+
 /* True when ^] keys work on it, so that the user can be told. */
 bool chardev_has_keys(const struct chardev *chardev);
 

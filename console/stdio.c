@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "console/terminal.h"
@@ -165,6 +166,23 @@ static void stdio_start(struct chardev *chardev)
 		terminal_enter(stdio->terminal_fd);
 }
 
+/* The terminal is where the output goes; where that is a pipe, where the keys come from. */
+static bool stdio_size(const struct chardev *chardev, uint16_t *cols, uint16_t *rows)
+{
+	const int fds[] = { chardev->out_fd, chardev->in_fd };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(fds); i++) {
+		struct winsize size;
+
+		if (fds[i] >= 0 && ioctl(fds[i], TIOCGWINSZ, &size) == 0 && size.ws_col && size.ws_row) {
+			*cols = size.ws_col;
+			*rows = size.ws_row;
+			return true;
+		}
+	}
+	return false;
+}
+
 /*
  * What the guest may have left behind on the screen: colours, a hidden cursor, mouse and paste reports, the alternate
  * screen.
@@ -205,11 +223,13 @@ static const struct chardev_class terminal_class = {
 	.keys = true,
 	.start = stdio_start,
 	.input = stdio_input,
+	.size = stdio_size,
 	.destroy = stdio_destroy,
 };
 
 static const struct chardev_class stream_class = {
 	.name = "stdio",
+	.size = stdio_size,
 	.destroy = stdio_destroy,
 };
 

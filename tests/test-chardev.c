@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -530,6 +531,29 @@ static void test_terminal_restored(struct fixture *f, gconstpointer data)
 	expect_output(f, f->peer, "unfinished line\r\n");
 }
 
+static void test_terminal_size(struct fixture *f, gconstpointer data)
+{
+	struct winsize size = { .ws_col = 0, .ws_row = 43 };
+	uint16_t cols = 1, rows = 2;
+
+	(void)data;
+	if (!open_terminal_console(f))
+		return;
+	/* A terminal that does not know its size, then one that does, then another size. */
+	g_assert_cmpint(ioctl(f->peer, TIOCSWINSZ, &size), ==, 0);
+	g_assert_false(chardev_terminal_size(f->chardev, &cols, &rows));
+	g_assert_cmpuint(cols, ==, 1);
+	size.ws_col = 132;
+	g_assert_cmpint(ioctl(f->peer, TIOCSWINSZ, &size), ==, 0);
+	g_assert_true(chardev_terminal_size(f->chardev, &cols, &rows));
+	g_assert_cmpuint(cols, ==, 132);
+	g_assert_cmpuint(rows, ==, 43);
+	size.ws_row = 65535;
+	g_assert_cmpint(ioctl(f->peer, TIOCSWINSZ, &size), ==, 0);
+	g_assert_true(chardev_terminal_size(f->chardev, &cols, &rows));
+	g_assert_cmpuint(rows, ==, 65535);
+}
+
 static void test_terminal_tidied(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *got = NULL;
@@ -701,6 +725,7 @@ int main(int argc, char **argv)
 	ADD("stream/reader-gone", test_reader_gone);
 	ADD("stream/threads", test_threads);
 	ADD("terminal/restored", test_terminal_restored);
+	ADD("terminal/size", test_terminal_size);
 	ADD("terminal/tidied", test_terminal_tidied);
 	ADD("terminal/keys", test_terminal_keys);
 	ADD("terminal/literal", test_terminal_literal);

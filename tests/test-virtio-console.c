@@ -256,6 +256,9 @@ static void test_config(struct fixture *f, const void *data)
 	g_assert_cmphex(config(f, 0, 4), ==, 43 << 16 | 132);
 	g_assert_cmpuint(board_mmio_read(f->board, f->driver.common + 0x15, 1), ==, generation + 1);
 	g_assert_cmpuint(board_messages(f->board, DRIVER_VECTOR_DATA(0)), ==, 1);
+	/* the same size again is nothing to tell */
+	virtio_console_resize(f->dev, 132, 43);
+	g_assert_cmpuint(board_messages(f->board, DRIVER_VECTOR_DATA(0)), ==, 1);
 }
 
 static void test_emergency(struct fixture *f, const void *data)

@@ -138,13 +138,18 @@ static void test_disks(void)
 
 static void test_bad_consoles(void)
 {
-	static const char *const cases[] = { "",     "stdin", "stdio:", "stdio:x", "none:x", "NONE",
-					     "unix", "unix:", "file:",	"tcp:1",   "pty" };
+	static const char *const cases[] = {
+		"",	  "stdin",	   "stdio:",		"stdio:x",		 "none:x",
+		"NONE",	  "unix",	   "unix:",		"file:",		 "tcp:1",
+		"pty",	  "stdio,",	   "stdio,target",	"stdio,target=",	 "stdio,target=com2",
+		",stdio", "file:,",	   "file:,target=virtio", "stdio,readonly",	 "stdio,target=virtio,x",
+		"file:b,target=virtio,target=virtio",
+	};
 	autoptr(vm_config) config = vm_config_new();
 	g_autofree char *name = g_strnfill(108, 'x'), *too_long = g_strconcat("unix:", name, NULL);
 	GError *error = NULL;
 
-	g_assert_true(vm_config_set_console(config, "file:log", NULL));
+	g_assert_true(vm_config_set_console(config, "file:log,target=virtio", NULL));
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_assert_false(vm_config_set_console(config, cases[i], &error));
 		assert_says(g_steal_pointer(&error), "console");
@@ -153,6 +158,7 @@ static void test_bad_consoles(void)
 	assert_says(g_steal_pointer(&error), "longer than 107");
 	g_assert_cmpint(config->console, ==, VM_CONSOLE_FILE);
 	g_assert_cmpstr(config->console_path, ==, "log");
+	g_assert_cmpint(config->console_target, ==, VM_CONSOLE_VIRTIO);
 }
 
 static void test_consoles(void)
@@ -160,11 +166,15 @@ static void test_consoles(void)
 	static const struct {
 		const char *text, *path;
 		enum vm_console_kind kind;
+		enum vm_console_target target;
 	} cases[] = {
-		{ "unix:/run/a:b", "/run/a:b", VM_CONSOLE_UNIX },
-		{ "stdio", NULL, VM_CONSOLE_STDIO },
-		{ "file:relative", "relative", VM_CONSOLE_FILE },
-		{ "none", NULL, VM_CONSOLE_NONE },
+		{ "unix:/run/a:b", "/run/a:b", VM_CONSOLE_UNIX, VM_CONSOLE_SERIAL },
+		{ "stdio,target=virtio", NULL, VM_CONSOLE_STDIO, VM_CONSOLE_VIRTIO },
+		{ "stdio", NULL, VM_CONSOLE_STDIO, VM_CONSOLE_SERIAL },
+		{ "file:relative", "relative", VM_CONSOLE_FILE, VM_CONSOLE_SERIAL },
+		{ "file:a,,target=virtio,target=virtio", "a,target=virtio", VM_CONSOLE_FILE, VM_CONSOLE_VIRTIO },
+		{ "unix:,,,target=serial", ",", VM_CONSOLE_UNIX, VM_CONSOLE_SERIAL },
+		{ "none", NULL, VM_CONSOLE_NONE, VM_CONSOLE_SERIAL },
 	};
 	autoptr(vm_config) config = vm_config_new();
 
@@ -172,6 +182,7 @@ static void test_consoles(void)
 		g_assert_true(vm_config_set_console(config, cases[i].text, NULL));
 		g_assert_cmpint(config->console, ==, cases[i].kind);
 		g_assert_cmpstr(config->console_path, ==, cases[i].path);
+		g_assert_cmpint(config->console_target, ==, cases[i].target);
 	}
 }
 
@@ -227,6 +238,7 @@ static void test_defaults(void)
 	g_assert_nonnull(config->name);
 	g_assert_cmpuint(config->disks->len, ==, 0);
 	g_assert_cmpint(config->console, ==, VM_CONSOLE_STDIO);
+	g_assert_cmpint(config->console_target, ==, VM_CONSOLE_SERIAL);
 	refuse(vm_config_new(), "--kernel");
 	accept(good_config());
 	vm_config_free(NULL);

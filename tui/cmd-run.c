@@ -44,8 +44,10 @@ static const struct option_row run_options[] = {
 	{ .name = "cpu", .arg = "MODEL", .type = OPTION_STRING, PLACE(cpu),
 	  .help = "CPU model the guest sees, max unless given" },
 	{ .name = "name", .arg = "NAME", .type = OPTION_STRING, PLACE(name), .help = "the guest's name in messages" },
-	{ .name = "console", .arg = "stdio|none|unix:PATH|file:PATH", .type = OPTION_CALL, .parse = parse_console,
-	  .help = "where the guest's first serial port (ttyS0) leads, this terminal (stdio) unless given" },
+	{ .name = "console", .arg = "stdio|none|unix:PATH|file:PATH[,target=serial|virtio]", .type = OPTION_CALL,
+	  .parse = parse_console,
+	  .help = "where the guest's serial port ttyS0 or virtio console hvc0 leads; this terminal, serial unless "
+		  "given" },
 	{ .name = "no-reboot", .type = OPTION_FLAG, PLACE(no_reboot),
 	  .help = "end when the guest resets instead of booting it again" },
 	{ .name = "paused", .type = OPTION_FLAG, PLACE(paused),

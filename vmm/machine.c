@@ -55,6 +55,7 @@ struct machine {
 	uint8_t uuid[16];
 	struct i8254 *pit;
 	struct rtc *rtc;
+	struct device *virtio_console; /* or NULL */
 	bool booted; /* RAM is not new any more */
 	struct panic_watch *panic_watch;
 };
@@ -258,12 +259,13 @@ static void add_timers(struct machine *machine)
 	vm_add_device(vm, hpet_device(hpet));
 }
 
-static void add_board_devices(struct vm *vm, struct chardev *console)
+/* serial: where COM1 leads, or NULL. */
+static void add_board_devices(struct vm *vm, struct chardev *serial)
 {
 	struct irq com1 = vm_gsi(vm, COM1_GSI), sci = vm_gsi(vm, PM_SCI_GSI);
 	struct irq keyboard = vm_gsi(vm, KEYBOARD_GSI), mouse = vm_gsi(vm, MOUSE_GSI);
 
-	vm_add_device(vm, uart_device(uart_new(vm, vm->pio, COM1_BASE, &com1, console, "com1")));
+	vm_add_device(vm, uart_device(uart_new(vm, vm->pio, COM1_BASE, &com1, serial, "com1")));
 	vm_add_device(vm, i8042_new(vm, vm->pio, &keyboard, &mouse));
 	vm->pm = pm_new(vm, vm->pio, vm->timers, &sci);
 	vm_add_device(vm, pm_device(vm->pm));
@@ -295,21 +297,29 @@ static bool add_disk(struct vm *vm, const struct vm_disk_config *disk, unsigned 
 	return node && virtio_blk_new(vm, node, disk->serial, MIN(vm->n_vcpus, MAX_DISK_QUEUES), id, err);
 }
 
+static bool add_console(struct machine *machine, struct chardev *console, GError **err)
+{
+	machine->virtio_console = virtio_console_new(machine->vm, console, "virtio-console0", err);
+	return machine->virtio_console != NULL;
+}
+
 /* The one list of what is on the board, in the order of creation and of reset. */
 static bool add_devices(struct machine *machine, const struct vm_config *config, struct chardev *console, GError **err)
 {
 	struct vm *vm = machine->vm;
+	bool virtio = config->console_target == VM_CONSOLE_VIRTIO;
 
 	add_interrupt_controllers(vm);
 	add_timers(machine);
-	add_board_devices(vm, console);
+	add_board_devices(vm, virtio ? NULL : console);
 	if (!add_pci(vm, err))
 		return false;
 	for (guint i = 0; i < config->disks->len; i++) {
 		if (!add_disk(vm, g_ptr_array_index(config->disks, i), i, err))
 			return false;
 	}
-	return virtio_rng_new(vm, RNG_BYTES, RNG_PERIOD, "virtio-rng0", err) != NULL;
+	return virtio_rng_new(vm, RNG_BYTES, RNG_PERIOD, "virtio-rng0", err) &&
+	       (!virtio || add_console(machine, console, err));
 }
 
 /* --- putting it together --- */
@@ -385,6 +395,12 @@ void machine_free(struct machine *machine)
 struct vm *machine_vm(struct machine *machine)
 {
 	return machine->vm;
+}
+
+void machine_resize_console(struct machine *machine, uint16_t cols, uint16_t rows)
+{
+	if (machine->virtio_console)
+		virtio_console_resize(machine->virtio_console, cols, rows);
 }
 
 const char *machine_panic(struct machine *machine)

@@ -28,7 +28,7 @@
 struct machine;
 
 /*
- * config: used only during the call. console: the host end of COM1, not owned. why (may be NULL): one line about the
+ * config: used only during the call. console: the host end of COM1 or of the virtio console, not owned. why (may be NULL): one line about the
  * choice of the accelerator, see accel_choose(); g_free() it.
  */
 struct machine *machine_new(const struct vm_config *config, GMainContext *context, struct chardev *console, char **why,
@@ -38,6 +38,9 @@ DEFINE_AUTOPTR(machine, machine_free)
 
 /* What the guest's kernel said when the last thing it did was to panic, or NULL; see panic-watch.h. */
 const char *machine_panic(struct machine *machine);
+
+/* The terminal the console leads to has this size. Nothing happens where the guest's end cannot tell it. Any thread. */
+void machine_resize_console(struct machine *machine, uint16_t cols, uint16_t rows);
 
 /* Owned by the machine, ready for vm_start(). */
 struct vm *machine_vm(struct machine *machine);

@@ -20,7 +20,7 @@
  * Signals arrive through a descriptor, on the loop: SIGTSTP finds a VM that can be paused properly before the process
  * stops, and time in the guest stands still until SIGCONT.
  */
-static const int taken[] = { SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT };
+static const int taken[] = { SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGCONT, SIGWINCH };
 
 struct session {
 	sigset_t old_mask;
@@ -46,6 +46,14 @@ static void suspend(struct session *session)
 		vm_resume(session->vm);
 }
 
+static void tell_size(struct session *session)
+{
+	uint16_t cols, rows;
+
+	if (chardev_terminal_size(session->console, &cols, &rows))
+		machine_resize_console(session->machine, cols, rows);
+}
+
 static void take_signal(struct session *session, int sig)
 {
 	switch (sig) {
@@ -54,6 +62,10 @@ static void take_signal(struct session *session, int sig)
 		break;
 	case SIGCONT:
 		terminal_resume();
+		tell_size(session);
+		break;
+	case SIGWINCH:
+		tell_size(session);
 		break;
 	default:
 		if (!session->signal)
@@ -199,6 +211,7 @@ static bool session_open(struct session *session, const struct vm_config *config
 	if (!session->machine)
 		return false;
 	session->vm = machine_vm(session->machine);
+	tell_size(session);
 	return vm_start(session->vm, config->paused, err);
 }
 

@@ -299,7 +299,7 @@ struct vm_disk_config *vm_disk_config_parse(const char *text, GError **err)
 	return g_steal_pointer(&disk);
 }
 
-bool vm_config_set_console(struct vm_config *config, const char *text, GError **err)
+static bool parse_console_kind(const char *text, enum vm_console_kind *kind, const char **path, GError **err)
 {
 	static const struct {
 		const char *prefix; /* all of the text where there is no path */
@@ -313,16 +313,61 @@ bool vm_config_set_console(struct vm_config *config, const char *text, GError **
 
 	G_STATIC_ASSERT(G_N_ELEMENTS(kinds) == VM_N_CONSOLE_KINDS);
 	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
-		const char *path = text + strlen(kinds[i].prefix);
+		const char *rest = text + strlen(kinds[i].prefix);
 
-		if (!g_str_has_prefix(text, kinds[i].prefix) || (*path && !needs_path(kinds[i].kind)))
+		if (!g_str_has_prefix(text, kinds[i].prefix) || (*rest && !needs_path(kinds[i].kind)))
 			continue;
-		if (!check_console_path(kinds[i].kind, path, err))
-			return false;
-		g_free(config->console_path);
-		config->console_path = needs_path(kinds[i].kind) ? g_strdup(path) : NULL;
-		config->console = kinds[i].kind;
-		return true;
+		*kind = kinds[i].kind;
+		*path = needs_path(*kind) ? rest : NULL;
+		return check_console_path(*kind, *path, err);
 	}
 	return fail(err, LODGE_ERROR_USAGE, "console '%s': stdio, none, unix:PATH or file:PATH is expected", text);
+}
+
+static bool set_console_option(enum vm_console_target *target, bool *given, const char *option, GError **err)
+{
+	static const char *const names[VM_N_CONSOLE_TARGETS] = {
+		[VM_CONSOLE_SERIAL] = "serial",
+		[VM_CONSOLE_VIRTIO] = "virtio",
+	};
+
+	if (!g_str_has_prefix(option, "target="))
+		return fail(err, LODGE_ERROR_USAGE,
+			    "console: unknown option '%s': target=serial and target=virtio are known; a comma in the "
+			    "path is written twice",
+			    option);
+	if (*given)
+		return fail(err, LODGE_ERROR_USAGE, "console: target is given twice");
+	*given = true;
+	option += strlen("target=");
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		if (strcmp(option, names[i]) == 0) {
+			*target = (enum vm_console_target)i;
+			return true;
+		}
+	}
+	return fail(err, LODGE_ERROR_USAGE, "console: target '%s' is not known: it is serial or virtio", option);
+}
+
+bool vm_config_set_console(struct vm_config *config, const char *text, GError **err)
+{
+	const char *rest = text, *path = NULL;
+	g_autofree char *kind_text = take_field(&rest);
+	enum vm_console_target target = VM_CONSOLE_SERIAL;
+	enum vm_console_kind kind = VM_CONSOLE_STDIO;
+	bool given = false;
+
+	if (!parse_console_kind(kind_text, &kind, &path, err))
+		return false;
+	while (rest) {
+		g_autofree char *option = take_field(&rest);
+
+		if (!set_console_option(&target, &given, option, err))
+			return false;
+	}
+	g_free(config->console_path);
+	config->console_path = g_strdup(path);
+	config->console = kind;
+	config->console_target = target;
+	return true;
 }

@@ -23,6 +23,9 @@
 
 enum vm_console_kind { VM_CONSOLE_STDIO, VM_CONSOLE_NONE, VM_CONSOLE_UNIX, VM_CONSOLE_FILE, VM_N_CONSOLE_KINDS };
 
+/* The device of the guest it is connected to: the first serial port (ttyS0) or a virtio console (hvc0). */
+enum vm_console_target { VM_CONSOLE_SERIAL, VM_CONSOLE_VIRTIO, VM_N_CONSOLE_TARGETS };
+
 struct vm_disk_config {
 	char *path;
 	char *serial; /* at most VM_CONFIG_MAX_SERIAL bytes, or NULL */
@@ -41,6 +44,7 @@ struct vm_config {
 	GPtrArray *disks;   /* struct vm_disk_config */
 	enum vm_console_kind console;
 	char *console_path; /* for unix and file */
+	enum vm_console_target console_target;
 	bool no_reboot;
 	bool paused;	    /* create, but wait for a resume */
 };
@@ -63,7 +67,10 @@ struct vm_disk_config *vm_disk_config_parse(const char *text, GError **err);
 void vm_disk_config_free(struct vm_disk_config *disk);
 DEFINE_AUTOPTR(vm_disk_config, vm_disk_config_free)
 
-/* "stdio", "none", "unix:PATH", "file:PATH". On failure config is unchanged. */
+/*
+ * "stdio", "none", "unix:PATH", "file:PATH", each with ",target=serial" (also when nothing is said) or ",target=virtio";
+ * a comma in PATH is written twice. On failure config is unchanged.
+ */
 bool vm_config_set_console(struct vm_config *config, const char *text, GError **err);
 
 #endif

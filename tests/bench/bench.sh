@@ -99,6 +99,15 @@ figure()
 	echo "$1 $2" >>"$figures"
 }
 
+# broken WHAT LOG: the figure will be missing, or have one value less.
+broken()
+{
+	progress ''
+	failures=$((failures + 1))
+	echo "failed: $1" >&2
+	tail -n 5 "$2" | sed 's/^/  /' >&2
+}
+
 # time_command OPTION...: runs stopwatch, its result in the file result. In the background, so that a signal is heeded at once.
 time_command()
 {
@@ -108,12 +117,7 @@ time_command()
 	running=$!
 	wait "$running" || status=$?
 	running=
-	if [[ $status -ne 0 ]]; then
-		progress ''
-		failures=$((failures + 1))
-		echo "failed: $*" >&2
-		tail -n 5 "$work/log" "$work/result" >&2
-	fi
+	[[ $status -eq 0 ]] || broken "$*" "$work/log"
 	return $status
 }
 
@@ -123,7 +127,7 @@ vm()
 	case $1 in
 	lodge)
 		command=("$lodge" run --accel soft --memory "$ram" --cpus "$2" --no-reboot)
-		memfd=lodge-ram
+		memfd='lodge-ram'
 		append=--append
 		kernel=--kernel
 		initrd=--initrd
@@ -168,6 +172,13 @@ measure_boot()
 # take_work TARGET: the figures of one run of guest-bench, from its lines and the times they came at.
 take_work()
 {
+	local name
+
+	for name in $("$guest_bench" list); do
+		grep -q " bench $name \(end\|skip\)" "$work/result" && continue
+		sed -n "/ bench $name begin/,+3p" "$work/result" >"$work/log"
+		broken "workload $name, $1" "$work/log"
+	done
 	awk -v target="$1" -v clock="${BENCH_CLOCK:-wall}" '
 	$3 != "bench" { next }
 	$5 == "begin" {
@@ -192,7 +203,8 @@ measure_work()
 	cp "$demo/initrd.img" "$work/initrd.img"
 	# The kernel unpacks one archive after the other.
 	(cd "$work/root" && echo bin/guest-bench | cpio --quiet -o -H newc) >>"$work/initrd.img"
-	script=$(echo "guest-bench $work_ms" | base64 -w 0)
+	# One at a time: should one fail, the others do not.
+	script=$(echo "for name in \$(guest-bench list); do guest-bench $work_ms \$name; done" | base64 -w 0)
 	for ((round = 1; round <= (rounds + 1) / 2; round++)); do
 		progress "workloads, round $round: native"
 		if time_command --lines 'bench done' "$guest_bench" "$work_ms"; then
@@ -201,7 +213,7 @@ measure_work()
 		for peer in $(peers); do
 			progress "workloads, round $round: $peer"
 			vm "$peer" 1
-			time_command --lines --timeout 120 'bench done' "${command[@]}" "$kernel" "$demo/vmlinuz" \
+			time_command --lines --timeout 120 lodge-cmd-exit "${command[@]}" "$kernel" "$demo/vmlinuz" \
 				"$initrd" "$work/initrd.img" "$append" "console=ttyS0 lodge.cmd=$script" || continue
 			take_work "$peer"
 		done
@@ -441,13 +453,12 @@ print_memory()
 
 describe_machine()
 {
-	local model load
+	local model load beside='no QEMU'
 
 	model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+	[[ -z $qemu ]] || beside=$("$qemu" --version | sed -n 's/^QEMU emulator version \([^ ]*\).*/QEMU \1/p')
 	read -r load _ </proc/loadavg
-	echo "$("$lodge" --version | head -n 1) on $model, $(nproc) processors, Linux $(uname -r)" \
-		"beside ${qemu:+$("$qemu" --version | sed -n 's/^\(QEMU\) emulator version \([^ ]*\).*/\1 \2/p')}${qemu:-no QEMU}" |
-		sed "s|$qemu\$||"
+	echo "$("$lodge" --version | head -n 1) beside $beside on $model, $(nproc) processors, Linux $(uname -r)"
 	awk -v load="$load" 'BEGIN { exit !(load > 0.5) }' ||
 		echo "The machine was busy with something else when this began (load $load): do not trust the times." >>"$notes"
 }

@@ -22,7 +22,7 @@
  *	bench NAME end OPERATIONS NANOSECONDS PICOSECONDS
  *
  * all operations since "begin", the time since just before it on this machine's own clock, and the median time of one operation; or
- * "bench NAME skip". "bench done" is the last line.
+ * "bench NAME skip". "bench done" is the last line. "guest-bench list" prints the names.
  */
 
 #define NS_PER_S 1000000000ll
@@ -446,6 +446,12 @@ static bool wanted(const struct workload *w, int argc, char **argv)
 	return argc <= 2;
 }
 
+static void list_workloads(void)
+{
+	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
+		puts(workloads[i].name);
+}
+
 static void use_one_processor(void)
 {
 	cpu_set_t set;
@@ -464,6 +470,10 @@ int main(int argc, char **argv)
 	if (argc < 2)
 		return 0;
 	setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
+	if (strcmp(argv[1], "list") == 0) {
+		list_workloads();
+		return 0;
+	}
 	use_one_processor();
 	for (size_t i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
 		const struct workload *w = &workloads[i];

@@ -51,6 +51,24 @@ static void try_size(const char *text)
 	g_assert_cmpuint(again, ==, bytes);
 }
 
+static void try_console(const char *text)
+{
+	static const char *const kinds[VM_N_CONSOLE_KINDS] = { "stdio", "none", "unix:", "file:" };
+	autoptr(vm_config) config = vm_config_new();
+	autoptr(vm_config) again = vm_config_new();
+	g_autoptr(GString) out = g_string_new(NULL);
+
+	if (!vm_config_set_console(config, text, NULL))
+		return;
+	g_string_append(out, kinds[config->console]);
+	double_commas(out, config->console_path ? config->console_path : "");
+	g_string_append(out, config->console_target == VM_CONSOLE_VIRTIO ? ",target=virtio" : ",target=serial");
+	g_assert_true(vm_config_set_console(again, out->str, NULL));
+	g_assert_cmpint(again->console, ==, config->console);
+	g_assert_cmpint(again->console_target, ==, config->console_target);
+	g_assert_cmpstr(again->console_path, ==, config->console_path);
+}
+
 static void try_config(const char *text)
 {
 	autoptr(vm_config) config = vm_config_new();
@@ -73,6 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	try_size(text);
 	try_disk(text);
+	try_console(text);
 	try_config(text);
 	return 0;
 }

@@ -177,14 +177,8 @@ static bool page_has_blocks(struct block_cache *cache, uint64_t page)
 
 static void kill_and_unlink(struct soft_cpu *cpu, struct block *b)
 {
-	uint64_t page = b->gpa & PAGE_MASK, page2 = b->gpa2;
-
 	block_kill(cpu, b);
 	unlink_block(cpu->blocks, b);
-	if (!page_has_blocks(cpu->blocks, page))
-		block_disown_page(cpu, page);
-	if (page2 != UINT64_MAX && !page_has_blocks(cpu->blocks, page2))
-		block_disown_page(cpu, page2);
 }
 
 static void invalidate_in_page(struct soft_cpu *cpu, uint64_t gpa, uint64_t len)
@@ -202,6 +196,9 @@ static void invalidate_in_page(struct soft_cpu *cpu, uint64_t gpa, uint64_t len)
 		if (overlaps(b, gpa, len))
 			kill_and_unlink(cpu, b);
 	}
+	/* Also after a fetch that faulted before its block was made. */
+	if (!page_has_blocks(cache, gpa & PAGE_MASK))
+		block_disown_page(cpu, gpa & PAGE_MASK);
 }
 
 void blocks_invalidate(struct soft_cpu *cpu, uint64_t gpa, uint64_t len)

@@ -312,4 +312,5 @@ void exc_soft_int(struct soft_cpu *cpu, const struct insn *in, enum exc_kind kin
 
 	deliver(cpu, &d);
 	cpu->link = NULL;
+	cpu->soft_interrupt = true;
 }

@@ -293,10 +293,9 @@ static bool page_is_watched(const struct soft_cpu *cpu, uint64_t page)
 }
 
 /* Enters a translation; the write tag only if nothing has to be done at writes. */
-static void tlb_fill(struct soft_cpu *cpu, uint64_t addr, const struct translation *t, struct soft_slot *slot)
+static void tlb_fill(struct soft_cpu *cpu, enum mmu_view view, uint64_t addr, const struct translation *t, struct soft_slot *slot)
 {
-	enum mmu_view view = current_view(cpu);
-	struct tlb_entry *e = soft_tlb(cpu, addr);
+	struct tlb_entry *e = &cpu->tlbs[view][addr >> 12 & (TLB_SIZE - 1)];
 	uint64_t page = addr & PAGE_MASK;
 	volatile uint8_t *flags;
 
@@ -341,7 +340,7 @@ static struct landing translate(struct soft_cpu *cpu, const struct insn *in, uin
 	slot = soft_slot_find(cpu->accel, land.gpa);
 	if (!slot)
 		return land;
-	tlb_fill(cpu, addr, &t, slot);
+	tlb_fill(cpu, current_view(cpu), addr, &t, slot);
 	land.host = slot->host + (land.gpa - slot->gpa);
 	land.rom = !slot->page_flags;
 	land.noted = !land.rom && slot->page_flags[(land.gpa - slot->gpa) >> 12];
@@ -572,14 +571,18 @@ void soft_probe_write(struct soft_cpu *cpu, const struct insn *in, uint64_t addr
 
 /* ---- system accesses ---- */
 
+/* The view of a supervisor whom SMAP does not stop is just that of a system access: its TLB serves both. */
 static struct landing translate_system(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned access)
 {
+	const struct tlb_entry *e = &cpu->tlbs[MMU_SUPERVISOR_AC][addr >> 12 & (TLB_SIZE - 1)];
 	struct translation t = { 0 };
 	struct landing land = { 0 };
 	struct soft_slot *slot;
 	uint32_t error = 0;
 
-	if (cpu->efer & X86_EFER_LMA ? !soft_canonical(addr) : false)
+	if ((access == ACCESS_WRITE ? e->wtag : e->rtag) == (addr & PAGE_MASK))
+		return (struct landing){ .host = (uint8_t *)(addr + e->addend), .gpa = (e->gpa & PAGE_MASK) | (addr & ~PAGE_MASK) };
+	if (cpu->efer & X86_EFER_LMA && !soft_canonical(addr))
 		soft_fault(cpu, in, X86_EXC_GP, 0);
 	if (!walk(cpu, addr, access, false, false, &t, &error))
 		page_fault(cpu, in, addr, error);
@@ -587,6 +590,7 @@ static struct landing translate_system(struct soft_cpu *cpu, const struct insn *
 	slot = soft_slot_find(cpu->accel, land.gpa);
 	if (!slot)
 		return land;
+	tlb_fill(cpu, MMU_SUPERVISOR_AC, addr, &t, slot);
 	land.host = slot->host + (land.gpa - slot->gpa);
 	land.rom = !slot->page_flags;
 	land.noted = !land.rom && slot->page_flags[(land.gpa - slot->gpa) >> 12];

@@ -750,15 +750,15 @@ static OP(op_native_plain_mem)
  */
 static bool may_run(const ZydisDecodedInstruction *zi)
 {
+	/* These are filed under the processors that brought them. */
+	if (is_x87(zi))
+		return true;
 	switch (zi->meta.isa_set) {
-	case ZYDIS_ISA_SET_X87:
-	case ZYDIS_ISA_SET_FCMOV:
 	case ZYDIS_ISA_SET_PENTIUMMMX:
 	case ZYDIS_ISA_SET_SSE:
 	case ZYDIS_ISA_SET_SSE2:
 	case ZYDIS_ISA_SET_SSE2MMX:
 	case ZYDIS_ISA_SET_SSE3:
-	case ZYDIS_ISA_SET_SSE3X87:
 	case ZYDIS_ISA_SET_SSSE3:
 	case ZYDIS_ISA_SET_SSSE3MMX:
 	case ZYDIS_ISA_SET_SSE4:

@@ -317,7 +317,7 @@ static void after_single(struct soft_cpu *cpu, uint32_t old_rflags, unsigned old
 
 	/* RF holds for one instruction; one that IRET has just loaded is for the next. */
 	cpu->rflags &= ~(old_rflags & X86_FLAG_RF);
-	if (old_rflags & X86_FLAG_TF && (cpu->rflags & X86_FLAG_TF || cpu->cpl == old_cpl))
+	if (old_rflags & X86_FLAG_TF && !cpu->soft_interrupt && (cpu->rflags & X86_FLAG_TF || cpu->cpl == old_cpl))
 		hits |= X86_DR6_BS;
 	if (!hits)
 		return;
@@ -358,6 +358,7 @@ static enum vcpu_exit run(struct soft_cpu *cpu)
 
 			cpu->sti_shadow = false;
 			cpu->watch_hits = 0;
+			cpu->soft_interrupt = false;
 			b->insns[0].fn(cpu, b->insns);
 			after_single(cpu, rflags, cpl);
 			b = NULL;

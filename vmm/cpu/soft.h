@@ -151,6 +151,7 @@ struct soft_cpu {
 	uint64_t instructions;
 	uint8_t cpl;
 	uint8_t watch_hits; /* data breakpoints the running instruction has touched, as in DR6 */
+	bool soft_interrupt; /* the instruction being single-stepped was INT n: it does not trap behind itself */
 	bool split_held;   /* owns the machine's lock for LOCKed operands that cross a page */
 	bool sti_shadow;   /* interrupts held off for one instruction (STI, MOV SS, POP SS) */
 	bool halted;

@@ -167,11 +167,14 @@ static const struct virtio_class console_class = {
 void virtio_console_resize(struct device *dev, uint16_t cols, uint16_t rows)
 {
 	struct virtio_device *vdev = &console_of(dev)->vdev;
+	uint8_t *config = vdev->device_config;
 
 	g_mutex_lock(&dev->lock);
-	pci_put16(vdev->device_config + CONFIG_COLS, cols);
-	pci_put16(vdev->device_config + CONFIG_ROWS, rows);
-	virtio_config_changed(vdev);
+	if (pci_get16(config + CONFIG_COLS) != cols || pci_get16(config + CONFIG_ROWS) != rows) {
+		pci_put16(config + CONFIG_COLS, cols);
+		pci_put16(config + CONFIG_ROWS, rows);
+		virtio_config_changed(vdev);
+	}
 	g_mutex_unlock(&dev->lock);
 }
 

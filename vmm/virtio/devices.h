@@ -20,7 +20,7 @@ struct device *virtio_blk_new(struct vm *vm, struct block_node *node_consume, co
 /* chardev: not owned, must live until the device has been destroyed. One port (hvc0), console size reported. */
 struct device *virtio_console_new(struct vm *vm, struct chardev *chardev, const char *id, GError **err);
 
-/* The terminal has another size: the guest is told. Any thread. */
+/* The terminal has this size: when it is another than before, the guest is told. Any thread. */
 void virtio_console_resize(struct device *dev, uint16_t cols, uint16_t rows);
 
 /* bytes_per_period over period_ms limits the guest; 0 = unlimited. */
