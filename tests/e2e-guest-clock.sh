@@ -92,8 +92,8 @@ quiet()
 # tick: the next time the guest tells, in $up. What lodge says may stand in the middle of a line: that line is skipped.
 tick()
 {
-	until expect 'up: ' >/dev/null && [[ $line =~ ^up:\ ([0-9]+)\.([0-9][0-9])$ ]]; do
-		[[ -n $line ]] || return 1
+	until expect 'up: ' && [[ $line =~ ^up:\ ([0-9]+)\.([0-9][0-9])$ ]]; do
+		[[ -n $line ]] || return 1 # the end
 	done
 	up=$((BASH_REMATCH[1] * 100 + 10#${BASH_REMATCH[2]}))
 }

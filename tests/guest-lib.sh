@@ -132,16 +132,16 @@ talk()
 	exec 5>"$tap_tmp/talk.heard" 3<"$tap_tmp/talk.said"
 }
 
-# expect WORDS [FD]: reads lines until one has WORDS in it, and leaves that in $line.
+# expect WORDS [FD]: reads lines until one has WORDS in it, and leaves that in $line. All that is read goes to $tap_tmp/talk.out.
 expect()
 {
 	while IFS= read -r line <&"${2:-3}"; do
 		line=${line%$'\r'}
-		echo "$line"
+		printf '%s\n' "$line" >>"$tap_tmp/talk.out"
 		[[ $line != *"$1"* ]] || return 0
 	done
+	printf '%s\n' "$line" >>"$tap_tmp/talk.out"
 	echo "the output ended without: $1"
-	[[ ! -e $tap_tmp/talk.err ]] || cat "$tap_tmp/talk.err"
 	return 1
 }
 
@@ -194,13 +194,18 @@ leaves()
 	[[ -s $tap_tmp/before ]] && cmp "$tap_tmp/before" "$tap_tmp/after"
 }
 
-# tidy COMMAND...: a test's status; what it started is ended when it failed half-way.
+# tidy COMMAND...: a test's status; when it failed half-way, what it started is ended, and the last that was said is shown.
 pid=
 tidy()
 {
 	local status=0
 
+	: >"$tap_tmp/talk.out"
 	"$@" || status=$?
 	[[ -z $pid ]] || kill "$pid" 2>/dev/null || true
+	if [[ $status -ne 0 ]]; then
+		tail -n 20 "$tap_tmp/talk.out" | cat -v
+		[[ ! -e $tap_tmp/talk.err ]] || cat "$tap_tmp/talk.err"
+	fi
 	return "$status"
 }

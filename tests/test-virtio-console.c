@@ -261,6 +261,43 @@ static void test_config(struct fixture *f, const void *data)
 	g_assert_cmpuint(board_messages(f->board, DRIVER_VECTOR_DATA(0)), ==, 1);
 }
 
+static unsigned n_told(struct fixture *f)
+{
+	return board_messages(f->board, DRIVER_VECTOR_DATA(0));
+}
+
+/* A driver that does not look at the size by itself is told, more than once; one without a terminal is left alone. */
+static void test_size_told(struct fixture *f, const void *data)
+{
+	start(f, data);
+	timers_advance(f->board->vm.timers, 10 * NS_PER_SEC);
+	g_assert_cmpuint(n_told(f), ==, 0);
+	driver_set_status(&f->driver, 0);
+	virtio_console_resize(f->dev, 100, 30);
+	timers_advance(f->board->vm.timers, 10 * NS_PER_SEC);
+	g_assert_cmpuint(n_told(f), ==, 0);
+	start(f, data);
+	g_assert_cmpuint(n_told(f), ==, 0);
+	timers_advance(f->board->vm.timers, 10 * NS_PER_MS);
+	g_assert_cmpuint(n_told(f), ==, 1);
+	/* not while it is stopped, and again when it goes on */
+	device_pause(f->dev);
+	timers_advance(f->board->vm.timers, 10 * NS_PER_SEC);
+	g_assert_cmpuint(n_told(f), ==, 1);
+	device_resume(f->dev);
+	timers_advance(f->board->vm.timers, 10 * NS_PER_SEC);
+	g_assert_cmpuint(n_told(f), ==, 7);
+	timers_advance(f->board->vm.timers, 10 * NS_PER_SEC);
+	g_assert_cmpuint(n_told(f), ==, 7);
+	device_reset(f->dev);
+	start(f, data);
+	timers_advance(f->board->vm.timers, 15 * NS_PER_MS);
+	g_assert_cmpuint(n_told(f), ==, 8);
+	device_reset(f->dev);
+	timers_advance(f->board->vm.timers, 10 * NS_PER_SEC);
+	g_assert_cmpuint(n_told(f), ==, 8);
+}
+
 static void test_emergency(struct fixture *f, const void *data)
 {
 	(void)data;
@@ -302,6 +339,7 @@ int main(int argc, char **argv)
 	add("back-pressure", test_back_pressure);
 	add("pause", test_pause);
 	g_test_add("/virtio-console/config", struct fixture, NULL, set_up, test_config, tear_down);
+	g_test_add("/virtio-console/size-told", struct fixture, NULL, set_up, test_size_told, tear_down);
 	g_test_add("/virtio-console/emergency", struct fixture, NULL, set_up, test_emergency, tear_down);
 	return g_test_run();
 }

@@ -14,15 +14,15 @@
 #include <unistd.h>
 
 /*
- * guest-bench MILLISECONDS [WORKLOAD...]: small workloads, each run for about so long on one processor. Linked statically, the same
- * file runs in the guests of all virtual machines and on the host. For each workload it prints two lines, to be given a time by
- * whoever reads them outside:
+ * guest-bench MILLISECONDS [WORKLOAD...]: small workloads, each run for about so long on one processor. Linked
+ * statically, the same file runs in the guests of all virtual machines and on the host. For each workload it prints two
+ * lines, to be given a time by whoever reads them outside:
  *
  *	bench NAME begin
  *	bench NAME end OPERATIONS NANOSECONDS PICOSECONDS
  *
- * all operations since "begin", the time since just before it on this machine's own clock, and the median time of one operation; or
- * "bench NAME skip". "bench done" is the last line. "guest-bench list" prints the names.
+ * all operations since "begin", the time since just before it on this machine's own clock, and the median time of one
+ * operation; or "bench NAME skip". "bench done" is the last line. "guest-bench list" prints the names.
  */
 
 #define NS_PER_S 1000000000ll

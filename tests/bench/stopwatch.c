@@ -15,18 +15,19 @@
 #include <unistd.h>
 
 /*
- * stopwatch [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]: the time from just before the fork to the moment
- * MARKER can be read from the command's standard output, then the command is ended.
+ * stopwatch [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]: the time from just before the fork to
+ * the moment MARKER can be read from the command's standard output, then the command is ended.
  *
  *	(no option)	prints "WALL CPU": nanoseconds on the clock and of processor time
- *	--lines		prints "WALL CPU line" for each line of the command's output instead, the last being the one with MARKER;
- *			the times are those of the line's first byte
- *	--memory NAME	prints "ALL RAM OWN FILE" instead, resident KiB some time after the marker: of the process, of its memfd
- *			NAME where the guest has its RAM, of its other memory, of pages of the program and libraries
+ *	--lines		prints "WALL CPU line" for each line of the command's output instead, the last being the one
+ *			with MARKER; the times are those of the line's first byte
+ *	--memory NAME	prints "ALL RAM OWN FILE" instead, resident KiB some time after the marker: of the process, of
+ *			its memfd NAME where the guest has its RAM, of its other memory, of pages of the program and
+ *			libraries
  *
- * The command never outlives this program, whichever way that ends: its process group is ended, and the kernel kills it should
- * nobody be left to do so. Its standard input is a pipe in which nothing ever comes. What it prints is on standard error when
- * the marker does not come; then the exit status is 1.
+ * The command never outlives this program, whichever way that ends: its process group is ended, and the kernel kills it
+ * should nobody be left to do so. Its standard input is a pipe in which nothing ever comes. What it prints is on
+ * standard error when the marker does not come; then the exit status is 1.
  */
 
 #define LINE_MAX_BYTES 4096u
@@ -202,7 +203,8 @@ static bool wait_for_marker(struct stopwatch *sw, int64_t *ret_wall, int64_t *re
 			fwrite(buf, 1, (size_t)n, stderr);
 	}
 	if (!caught)
-		fprintf(stderr, "stopwatch: %s before \"%s\"\n", n == 0 ? "the output ended" : "time was up", sw->marker);
+		fprintf(stderr, "stopwatch: %s before \"%s\"\n", n == 0 ? "the output ended" : "time was up",
+			sw->marker);
 	return false;
 }
 
@@ -282,7 +284,8 @@ static void parse_options(struct stopwatch *sw, int argc, char **argv)
 			exit(2);
 	}
 	if (argc - optind < 2) {
-		fprintf(stderr, "usage: stopwatch [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]\n");
+		fputs("usage: stopwatch [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]\n",
+		      stderr);
 		exit(2);
 	}
 	sw->marker = argv[optind++];

@@ -256,7 +256,7 @@ static void aim_registers(struct making *m, const struct built *b)
 static void poke_frame(struct making *m, const struct built *b, uint64_t addr)
 {
 	unsigned size = b->zi.operand_width / 8u;
-	uint64_t slots[] = { aim_code_target(m), random_code_selector(m), (rng_next(m->rng) & 0x240cd5) | X86_FLAG_IF | X86_FLAG_FIXED,
+	uint64_t slots[] = { aim_code_target(m), random_code_selector(m), (rng_next(m->rng) & 0x200cd5) | X86_FLAG_IF | X86_FLAG_FIXED,
 			     random_target(m, 8), rng_chance(m->rng, 800) ? USER_DS : random_selector(m) };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(slots); i++)
@@ -265,9 +265,6 @@ static void poke_frame(struct making *m, const struct built *b, uint64_t addr)
 
 static void poke_state_image(struct making *m, uint64_t addr, bool header)
 {
-	/* How many bits of the pointers a processor keeps is its own business. */
-	poke(m, addr + 8, rng_next(m->rng) >> 20, 8);
-	poke(m, addr + 16, rng_next(m->rng) >> 20, 8);
 	poke(m, addr + 24, rng_next(m->rng) & (rng_chance(m->rng, 950) ? 0xffff : UINT32_MAX), 4);
 	if (!header)
 		return;
@@ -356,15 +353,35 @@ static void aim_branch(struct making *m, struct built *b)
 {
 	const ZydisDecodedOperand *op = &b->op[0];
 
-	if (b->zi.raw.imm[0].is_relative && b->zi.raw.imm[0].size > 8 && !rng_chance(m->rng, 50))
-		put_bytes(b->bytes + b->zi.raw.imm[0].offset, rng_below(m->rng, 0x700) - 0x300u, b->zi.raw.imm[0].size / 8u);
+	unsigned size = b->zi.raw.imm[0].size / 8u;
+
+	/* To an INT3, not into the instruction itself: it would never end. */
+	if (b->zi.raw.imm[0].is_relative && (size == 1 || !rng_chance(m->rng, 50)))
+		put_bytes(b->bytes + b->zi.raw.imm[0].offset, rng_below(m->rng, size == 1 ? 0x70 : 0x400) - (rng_chance(m->rng, 300) ? 0x80u : 0), size);
 	if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_gpr(op->reg.value) && b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR)
 		set_gpr(m, gpr_number(op->reg.value), aim_code_target(m));
 }
 
+/* How an operand of several pieces is checked for alignment is up to the processor. */
+static bool in_pieces(const struct built *b)
+{
+	for (unsigned i = 0; i < b->zi.operand_count; i++) {
+		unsigned size = b->op[i].size;
+
+		if (b->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && (size & (size - 1) || size > 256))
+			return true;
+	}
+	return b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+}
+
 void aim(struct making *m, struct built *b)
 {
+	const struct difference *d = difference_find(b->zi.mnemonic);
+	bool inside = d && d->what & DIFFER_INSIDE;
+
 	aim_registers(m, b);
+	if ((d && d->what & DIFFER_NO_AC) || in_pieces(b))
+		m->c->start.rflags &= ~(uint64_t)X86_FLAG_AC;
 	if (b->zi.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
 		aim_branch(m, b);
 	for (unsigned i = 0; i < b->zi.operand_count; i++) {
@@ -378,7 +395,7 @@ void aim(struct making *m, struct built *b)
 			aim_operand(m, b, op, DATA_BASE + DATA_SIZE / 2);
 			continue;
 		}
-		addr = aim_operand(m, b, op, random_target(m, op->size / 8u));
+		addr = aim_operand(m, b, op, inside ? DATA_BASE + 64 + rng_below(m->rng, DATA_SIZE - 128) : random_target(m, op->size / 8u));
 		aim_memory(m, b, op, addr);
 	}
 }

@@ -7,6 +7,7 @@
 #include "tests/cpu/conform.h"
 
 #define CANONICAL_HIGH UINT64_C(0xffff800000000000)
+#define LINEAR_48 UINT64_C(0xffffffffffff)
 #define DATA_DIFFERENCES_SHOWN 8
 
 static const char *const gpr_names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15" };
@@ -20,6 +21,7 @@ struct differ {
 
 	uint64_t rflags, rax; /* bits that are not compared */
 	uint64_t string;      /* same, of RCX, RSI and RDI */
+	uint64_t upper;	      /* same, of all general registers */
 	uint32_t mxcsr, error;
 	bool cr2, x87;
 };
@@ -73,8 +75,9 @@ static void differ_x87(struct differ *d, const struct x86_fxsave *s, const struc
 	differ_number(d, "ftw", s->ftw, h->ftw, g->ftw);
 	if ((h->fop != g->fop || h->fip != g->fip || h->fdp != g->fdp) && keeps_pointers_of_exceptions()) {
 		differ_number(d, "fop", s->fop, h->fop, g->fop);
-		differ_number(d, "fip", s->fip, h->fip, g->fip);
-		differ_number(d, "fdp", s->fdp, h->fdp, g->fdp);
+		/* Processors keep as many bits as their linear addresses have. */
+		differ_number(d, "fip", s->fip & LINEAR_48, h->fip & LINEAR_48, g->fip & LINEAR_48);
+		differ_number(d, "fdp", s->fdp & LINEAR_48, h->fdp & LINEAR_48, g->fdp & LINEAR_48);
 	}
 	for (unsigned i = 0; i < 8; i++)
 		differ_bytes(d, "st", i, s->st[i], h->st[i], g->st[i], 10);
@@ -91,17 +94,23 @@ static void differ_vectors(struct differ *d, const struct conform_state *s, cons
 		differ_bytes(d, "ymm high ", i, s->ymm_high[i], h->ymm_high[i], g->ymm_high[i], 16);
 }
 
+/* All null selectors are the same: the return from Linux to the handler clears their lower bits. */
+static uint16_t selector(uint16_t val)
+{
+	return val < 4 ? 0 : val;
+}
+
 static void differ_registers(struct differ *d, const struct conform_state *s, const struct conform_state *h, const struct conform_state *g)
 {
 	for (unsigned i = 0; i < X86_N_GPRS; i++) {
-		uint64_t ignored = i == X86_RAX ? d->rax : i == X86_RCX || i == X86_RSI || i == X86_RDI ? d->string : 0;
+		uint64_t ignored = d->upper | (i == X86_RAX ? d->rax : i == X86_RCX || i == X86_RSI || i == X86_RDI ? d->string : 0);
 
 		differ_number(d, gpr_names[i], s->gpr[i], h->gpr[i] & ~ignored, g->gpr[i] & ~ignored);
 	}
 	differ_number(d, "rip", s->rip, h->rip, g->rip);
 	differ_number(d, "rflags", s->rflags, h->rflags & ~d->rflags, g->rflags & ~d->rflags);
 	for (unsigned i = 0; i < X86_N_SEGS; i++)
-		differ_number(d, seg_names[i], s->seg[i], h->seg[i], g->seg[i]);
+		differ_number(d, seg_names[i], s->seg[i], selector(h->seg[i]), selector(g->seg[i]));
 	differ_number(d, "fs base", s->fs_base, h->fs_base, g->fs_base);
 	differ_number(d, "gs base", s->gs_base, h->gs_base, g->gs_base);
 }
@@ -181,6 +190,18 @@ static bool shifts_by_one(const struct conform_case *c, const ZydisDisassembledI
 	return (c->start.gpr[X86_RCX] & mask) <= 1;
 }
 
+static bool has_short_repeat(const struct conform_case *c)
+{
+	const uint64_t repeats = ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE;
+	ZydisDisassembledInstruction insn;
+
+	for (unsigned off = 0; instruction_at(c, c->start.rip + off, &insn); off += insn.info.length) {
+		if (insn.info.address_width == 32 && insn.info.attributes & repeats)
+			return true;
+	}
+	return false;
+}
+
 static void allow_by_table(struct differ *d, const struct conform_outcome *h)
 {
 	const struct difference *known;
@@ -192,15 +213,18 @@ static void allow_by_table(struct differ *d, const struct conform_outcome *h)
 		if (known && !(known->what & DIFFER_COUNT && shifts_by_one(d->c, &insn)))
 			d->rflags |= known->flags;
 	}
+	/* Which registers a repeated string instruction with 32-bit addresses extends with zeros, and when, is up to the processor if it does nothing or faults. */
+	if (!d->c->is32 && has_short_repeat(d->c))
+		d->string = ~(uint64_t)UINT32_MAX;
 	if (!fault || !instruction_at(d->c, h->state.rip, &insn))
 		return;
 	known = difference_find(insn.info.mnemonic);
-	d->cr2 = known && known->what & DIFFER_CR2;
-	d->x87 = known && known->what & DIFFER_X87;
-	/* When a REP string instruction with 32-bit addresses writes back its registers, extended with zeros, is up to the processor if it faults. */
-	if (!d->c->is32 && insn.info.address_width == 32 &&
-	    insn.info.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
-		d->string = ~(uint64_t)UINT32_MAX;
+	d->cr2 = (known && known->what & DIFFER_CR2) || insn.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+	if (known && known->what & DIFFER_MXCSR)
+		d->mxcsr = 0x3f;
+	/* Has become an MMX instruction before it faults, or not. */
+	for (unsigned i = 0; i < insn.info.operand_count; i++)
+		d->x87 |= ZydisRegisterGetClass(insn.operands[i].reg.value) == ZYDIS_REGCLASS_MMX;
 }
 
 static void find_allowances(struct differ *d, const struct conform_outcome *h)
@@ -208,6 +232,9 @@ static void find_allowances(struct differ *d, const struct conform_outcome *h)
 	uint32_t raised = h->state.fx.mxcsr & ~(h->state.fx.mxcsr >> 7);
 
 	allow_by_table(d, h);
+	/* Upper halves are undefined after a switch to compatibility mode: SDM volume 1 section 3.4.1.1. */
+	if (h->state.seg[X86_CS] == USER_CS32)
+		d->upper = ~(uint64_t)UINT32_MAX;
 	/* Linux says of every address in its own half that it is there, to give nothing away. */
 	if (h->vector == X86_EXC_PF && h->cr2 >= CANONICAL_HIGH)
 		d->error = 1;

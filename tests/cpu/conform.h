@@ -186,8 +186,10 @@ void gen_start(struct rng *rng, bool is32, struct conform_case *c);
 #define DIFFER_ALONE 0x02u     /* only in cases of one instruction */
 #define DIFFER_RAX_7 0x04u     /* EDX:EAX is a mask of state components: only those that both sides have */
 #define DIFFER_CR2 0x08u       /* touches memory in several places, in an order that is the processor's own: CR2 is not compared */
-#define DIFFER_X87 0x10u       /* x87 state is not compared after a fault */
+#define DIFFER_MXCSR 0x10u     /* exception flags are not compared after a fault */
 #define DIFFER_COUNT 0x20u     /* flags below only count for shifts by one */
+#define DIFFER_INSIDE 0x40u    /* its operand lies in DATA, all of it */
+#define DIFFER_NO_AC 0x80u     /* starts with RFLAGS.AC clear */
 
 struct difference {
 	ZydisMnemonic mnemonic;

@@ -6,7 +6,12 @@
 #define ALONE(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_ALONE, 0, why }
 #define MASK7(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_RAX_7 | DIFFER_CR2, 0, why }
 
-#define ORDER(m) { ZYDIS_MNEMONIC_##m, DIFFER_CR2, 0, "touches memory in several places, in an order of the processor's own" }
+#define WHY_HALF "is not subject to alignment checks, which the software CPU does to everything up to 8 bytes"
+#define WHY_ORDER "touches memory in several places, in an order of the processor's own"
+#define ORDER(m) { ZYDIS_MNEMONIC_##m, DIFFER_CR2, 0, WHY_ORDER }
+#define NO_AC(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_NO_AC, 0, why }
+#define FLAGS(m) { ZYDIS_MNEMONIC_##m, DIFFER_MXCSR, 0, "multiplies and adds: which step's exceptions show beside an unmasked one is the processor's own" }
+#define FRAME(m) { ZYDIS_MNEMONIC_##m, DIFFER_CR2 | DIFFER_INSIDE, 0, "Linux loops for ever over an #AC of an IRET that loads AC" }
 #define ROTATE(m) { ZYDIS_MNEMONIC_##m, DIFFER_ALONE | DIFFER_COUNT, X86_FLAG_OF, "OF after rotating by more than one is undefined, and not the same for an immediate as for CL" }
 
 #define WHY_TIME "reads a clock"
@@ -39,6 +44,18 @@ static const struct difference differences[] = {
 	MASK7(XRSTOR64, WHY_COMPONENTS),
 	ROTATE(ROL),
 	ROTATE(ROR),
+	NO_AC(ENTER, WHY_ORDER),
+	FLAGS(DPPD),
+	FLAGS(DPPS),
+	FLAGS(VDPPD),
+	FLAGS(VDPPS),
+	{ ZYDIS_MNEMONIC_FBSTP, DIFFER_INSIDE, 0, "writes in two pieces, and the first stays when the second faults" },
+	ORDER(VMASKMOVPD),
+	ORDER(VMASKMOVPS),
+	ORDER(VPMASKMOVD),
+	ORDER(VPMASKMOVQ),
+	NO_AC(VCVTPH2PS, WHY_HALF),
+	NO_AC(VCVTPS2PH, WHY_HALF),
 	ORDER(FLDENV),
 	ORDER(FNSAVE),
 	ORDER(FNSTENV),
@@ -47,13 +64,12 @@ static const struct difference differences[] = {
 	ORDER(FXRSTOR64),
 	ORDER(FXSAVE),
 	ORDER(FXSAVE64),
-	ORDER(IRET),
-	ORDER(IRETD),
-	ORDER(IRETQ),
-	ORDER(MASKMOVDQU),
-	ORDER(VMASKMOVDQU),
-	{ ZYDIS_MNEMONIC_MASKMOVQ, DIFFER_CR2 | DIFFER_X87, 0, "has become an MMX instruction before it faults" },
-	{ ZYDIS_MNEMONIC_MOVNTQ, DIFFER_X87, 0, "has become an MMX instruction before it faults" },
+	FRAME(IRET),
+	FRAME(IRETD),
+	FRAME(IRETQ),
+	{ ZYDIS_MNEMONIC_MASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_VMASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_MASKMOVQ, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC, 0, "whether masked-off bytes fault is up to the processor" },
 };
 
 const struct difference *difference_find(ZydisMnemonic mnemonic)

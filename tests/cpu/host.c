@@ -196,7 +196,7 @@ static void note_outcome(struct conform_outcome *out, int sig, const siginfo_t *
 	s->seg[X86_SS] = (uint16_t)((uint64_t)regs[REG_CSGSFS] >> 48);
 	save_vectors(s, uc);
 	out->vector = outcome_vector(sig, info, regs);
-	out->error = (uint32_t)regs[REG_ERR];
+	out->error = out->vector < 32 ? (uint32_t)regs[REG_ERR] : 0;
 	out->cr2 = out->vector == X86_EXC_PF ? (uint64_t)regs[REG_CR2] : 0;
 	memcpy(out->data, child.data, DATA_SIZE);
 }

@@ -139,6 +139,7 @@ static void system_state(struct x86_cpu_state *state)
 	state->tr = (struct x86_segment){ .base = SYSTEM_BASE + TSS, .limit = TSS_LIMIT, .selector = TSS_SELECTOR, .attr = 0x8b };
 	state->ldt = (struct x86_segment){ 0 };
 	state->star = (uint64_t)0x23 << 48 | (uint64_t)0x10 << 32;
+	state->sfmask = X86_FLAG_TF | X86_FLAG_IF | X86_FLAG_DF | X86_FLAG_NT | X86_FLAG_AC;
 	state->lstar = state->cstar = SYSTEM_BASE + STUBS + SYSCALL_STUB * STUB_SIZE;
 }
 

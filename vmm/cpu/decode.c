@@ -113,6 +113,11 @@ static void fill_memory(struct decoder *d, struct insn *in, const ZydisDecodedOp
 
 	in->seg = (uint8_t)(op->mem.segment == ZYDIS_REGISTER_NONE ? X86_DS : op->mem.segment - ZYDIS_REGISTER_ES);
 	in->base = address_reg(op->mem.base);
+	/* Zydis 4.0 takes this form for one with a base register (R13) when there is a 67 prefix as well. */
+	if (d->zi.address_width != 16 && d->zi.raw.modrm.mod == 0 && d->zi.raw.modrm.rm == 4 && d->zi.raw.sib.base == 5) {
+		in->base = SLOT_ZERO;
+		disp = d->zi.raw.disp.value;
+	}
 	in->index = address_reg(op->mem.index);
 	in->scale = op->mem.scale ? (uint8_t)g_bit_nth_lsf(op->mem.scale, -1) : 0;
 	if (op->mem.base == ZYDIS_REGISTER_RIP || op->mem.base == ZYDIS_REGISTER_EIP) {

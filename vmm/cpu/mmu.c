@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "vmm/cpu/machine.h"
+#include "vmm/cpu/native.h"
 
 /* Result of a walk: the page and what may be done with it. */
 struct translation {
@@ -349,7 +350,7 @@ static struct landing translate(struct soft_cpu *cpu, const struct insn *in, uin
 
 static void check_alignment(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size)
 {
-	if (G_UNLIKELY(current_view(cpu) == MMU_CHECKED) && size <= 8 && addr & (size - 1))
+	if (G_UNLIKELY(current_view(cpu) == MMU_CHECKED) && size <= 8 && addr & (size - 1) && (!soft_is64(cpu) || soft_canonical(addr)))
 		soft_fault(cpu, in, X86_EXC_AC, 0);
 }
 
@@ -367,6 +368,7 @@ static uint64_t mmio_load(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 	uint64_t val = 0;
 
 	cpu->vcpu->stats.exits_mmio++;
+	simd_sync(cpu);
 	if (is_lapic(cpu, gpa))
 		return lapic_mmio_read(cpu->lapic, gpa & 0xffc) >> (gpa & 3) * 8;
 	bus_read(cpu->vm->mmio, gpa, size, &val);
@@ -376,6 +378,7 @@ static uint64_t mmio_load(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 static void mmio_store(struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t val)
 {
 	cpu->vcpu->stats.exits_mmio++;
+	simd_sync(cpu);
 	if (is_lapic(cpu, gpa))
 		lapic_mmio_write(cpu->lapic, gpa & 0xffc, (uint32_t)val);
 	else
@@ -690,8 +693,11 @@ uint64_t soft_linear(struct soft_cpu *cpu, const struct insn *in, enum x86_seg w
 {
 	const struct x86_segment *seg = &cpu->seg[which];
 
-	if (soft_is64(cpu))
+	if (soft_is64(cpu)) {
+		if (which == X86_SS && G_UNLIKELY(!soft_canonical(offset)))
+			soft_fault(cpu, in, X86_EXC_SS, 0);
 		return which >= X86_FS ? seg->base + offset : offset;
+	}
 	if (G_UNLIKELY(!segment_allows(cpu, seg, access) || !inside_limit(seg, offset, size)))
 		soft_fault(cpu, in, which == X86_SS ? X86_EXC_SS : X86_EXC_GP, 0);
 	return (uint32_t)(seg->base + offset);

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <xmmintrin.h>
 
 #include "core/base/error.h"
 #include "core/base/fd.h"
@@ -174,10 +175,10 @@ static void emit_save_flags(struct emitter *e)
 	emit_field(e, 0, offsetof(struct soft_cpu, native_flags));
 }
 
-static void emit_mxcsr(struct emitter *e, bool store, size_t offset)
+static void emit_host_mxcsr(struct emitter *e)
 {
 	EMIT(e, 0x0f, 0xae);
-	emit_field(e, store ? 3 : 2, offset);
+	emit_field(e, 2, offsetof(struct soft_cpu, host_mxcsr));
 }
 
 static void emit_fx(struct emitter *e, bool store)
@@ -217,7 +218,7 @@ static bool is_gpr(ZydisRegister reg)
 	return class == ZYDIS_REGCLASS_GPR8 || class == ZYDIS_REGCLASS_GPR16 || class == ZYDIS_REGCLASS_GPR32 || class == ZYDIS_REGCLASS_GPR64;
 }
 
-static void plan_operand(struct plan *plan, const ZydisDecodedOperand *op)
+static void plan_operand(struct plan *plan, const ZydisDecodedOperand *op, bool vex)
 {
 	unsigned id;
 
@@ -228,8 +229,9 @@ static void plan_operand(struct plan *plan, const ZydisDecodedOperand *op)
 		plan->mem_size = op->size / 8;
 	} else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_vector(op->reg.value)) {
 		id = (unsigned)ZydisRegisterGetId(op->reg.value);
-		/* What is written is loaded too: most instructions keep part of their destination. */
-		plan->vec_load |= (uint16_t)(1u << id);
+		/* Legacy instructions may keep part of what they write; a VEX destination that is not read is defined as a whole. */
+		if (!vex || op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
+			plan->vec_load |= (uint16_t)(1u << id);
 		if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
 			plan->vec_store |= (uint16_t)(1u << id);
 		plan->wide |= ZydisRegisterGetClass(op->reg.value) == ZYDIS_REGCLASS_YMM;
@@ -365,7 +367,7 @@ static bool make_plan(const struct decoder *d, struct plan *plan)
 	memset(plan->host_of, GPR_NONE, sizeof plan->host_of);
 	plan->aux = state_class(d);
 	for (unsigned i = 0; i < zi->operand_count; i++)
-		plan_operand(plan, &d->op[i]);
+		plan_operand(plan, &d->op[i], zi->encoding == ZYDIS_INSTRUCTION_ENCODING_VEX);
 	for (unsigned g = 0; g < 16; g++)
 		wanted |= plan->host_of[g] == 0 ? (uint16_t)(1u << g) : 0;
 	place_gprs(plan, wanted);
@@ -446,7 +448,7 @@ static void emit_vectors(struct emitter *e, const struct plan *plan, bool store)
 
 static void emit_stub(struct emitter *e, const struct plan *plan, const uint8_t *core, size_t len)
 {
-	bool fx = plan->aux & NATIVE_X87, mxcsr = plan->aux & NATIVE_MXCSR && !fx; /* FXRSTOR and FXSAVE carry it as well */
+	bool fx = plan->aux & NATIVE_X87;
 
 	if (fx)
 		emit_fx(e, false);
@@ -456,17 +458,11 @@ static void emit_stub(struct emitter *e, const struct plan *plan, const uint8_t 
 		if (plan->host_of[g] != GPR_NONE)
 			emit_gpr(e, false, plan->host_of[g], g);
 	}
-	if (mxcsr)
-		emit_mxcsr(e, false, offsetof(struct soft_cpu, native_mxcsr));
 	if (plan->aux & NATIVE_FLAGS)
 		emit_load_flags(e);
 	emit(e, core, len);
 	if (plan->aux & NATIVE_FLAGS)
 		emit_save_flags(e);
-	if (mxcsr) {
-		emit_mxcsr(e, true, offsetof(struct soft_cpu, native_mxcsr));
-		emit_mxcsr(e, false, offsetof(struct soft_cpu, host_mxcsr));
-	}
 	for (unsigned g = 0; g < 16; g++) {
 		if (plan->gpr_store >> g & 1)
 			emit_gpr(e, true, plan->host_of[g], g);
@@ -474,7 +470,7 @@ static void emit_stub(struct emitter *e, const struct plan *plan, const uint8_t 
 	if (fx) {
 		emit_fx(e, true);
 		EMIT(e, 0xdb, 0xe3); /* fninit: the host's own code expects an empty stack */
-		emit_mxcsr(e, false, offsetof(struct soft_cpu, host_mxcsr));
+		emit_host_mxcsr(e); /* FXRSTOR brought the guest's */
 	} else {
 		emit_vectors(e, plan, true);
 	}
@@ -566,24 +562,53 @@ static bool settle_simd(uint32_t guest, uint32_t raised, uint32_t *mxcsr)
 	return unmasked;
 }
 
+/*
+ * With the control bits everybody has, the guest's and the host's MXCSR differ in nothing but the exception flags. Those then gather in the host's own
+ * register, cleared first, until somebody looks (simd_sync()): loading MXCSR costs more than most of the instructions it would be loaded for.
+ */
+static void simd_go_live(struct soft_cpu *cpu)
+{
+	_mm_setcsr(MXCSR_MASKS);
+	cpu->simd_live = true;
+}
+
+void simd_gather(struct soft_cpu *cpu)
+{
+	cpu->fx.mxcsr |= _mm_getcsr() & MXCSR_FLAGS;
+	_mm_setcsr(cpu->host_mxcsr);
+	cpu->simd_live = false;
+}
+
+/* Any other control bits: loaded for this one instruction. Returns MXCSR as it left it. */
+static uint32_t call_with_mxcsr(struct soft_cpu *cpu, const struct insn *in, void *mem, uint32_t mxcsr)
+{
+	_mm_setcsr(mxcsr);
+	call_stub(cpu, in, mem);
+	mxcsr = _mm_getcsr();
+	_mm_setcsr(cpu->host_mxcsr);
+	return mxcsr;
+}
+
 /* Runs the stub and settles SIMD exceptions: true when one is raised, with all registers as before. */
 static bool run_simd(struct soft_cpu *cpu, const struct insn *in, void *mem)
 {
 	uint32_t guest = cpu->fx.mxcsr;
 	struct vector_copy copy;
 
-	if (G_LIKELY((guest & MXCSR_MASKS) == MXCSR_MASKS)) {
-		cpu->native_mxcsr = guest;
+	if (G_LIKELY((guest & ~MXCSR_FLAGS) == MXCSR_MASKS)) {
+		if (!cpu->simd_live)
+			simd_go_live(cpu);
 		call_stub(cpu, in, mem);
-		cpu->fx.mxcsr = cpu->native_mxcsr;
+		return false;
+	}
+	if ((guest & MXCSR_MASKS) == MXCSR_MASKS) {
+		cpu->fx.mxcsr = call_with_mxcsr(cpu, in, mem, guest);
 		return false;
 	}
 	memcpy(copy.xmm, cpu->fx.xmm, sizeof copy.xmm);
 	memcpy(copy.high, cpu->ymm_high, sizeof copy.high);
 	memcpy(copy.gpr, cpu->gpr, sizeof copy.gpr);
-	cpu->native_mxcsr = trial_mxcsr(guest);
-	call_stub(cpu, in, mem);
-	if (!settle_simd(guest, cpu->native_mxcsr & MXCSR_FLAGS, &cpu->fx.mxcsr))
+	if (!settle_simd(guest, call_with_mxcsr(cpu, in, mem, trial_mxcsr(guest)) & MXCSR_FLAGS, &cpu->fx.mxcsr))
 		return false;
 	memcpy(cpu->fx.xmm, copy.xmm, sizeof copy.xmm);
 	memcpy(cpu->ymm_high, copy.high, sizeof copy.high);
@@ -606,12 +631,13 @@ static bool run_mmx_simd(struct soft_cpu *cpu, const struct insn *in, void *mem)
 	return true;
 }
 
-static bool run_x87(struct soft_cpu *cpu, const struct insn *in, void *mem, uint64_t addr)
+static bool run_x87(struct soft_cpu *cpu, const struct insn *in, void *mem)
 {
 	uint64_t fip = cpu->fx.fip, fdp = cpu->fx.fdp;
 	uint16_t fop = cpu->fx.fop;
 	bool raised = false;
 
+	simd_sync(cpu);
 	if (in->aux & NATIVE_MXCSR)
 		raised = run_mmx_simd(cpu, in, mem);
 	else
@@ -625,20 +651,20 @@ static bool run_x87(struct soft_cpu *cpu, const struct insn *in, void *mem, uint
 	if (cpu->fx.fsw & X87_ES) {
 		cpu->fx.fop = (uint16_t)(in->aux32 >> 16 & 0x7ff);
 		if (in->aux & NATIVE_MEM)
-			cpu->fx.fdp = addr;
+			cpu->fx.fdp = soft_ea_offset(cpu, in);
 	}
 	return raised;
 }
 
 /* True: #XM is to be raised. */
-static bool run_stub(struct soft_cpu *cpu, const struct insn *in, void *mem, uint64_t addr)
+static bool run_stub(struct soft_cpu *cpu, const struct insn *in, void *mem)
 {
 	bool raised = false;
 
 	if (in->aux & NATIVE_FLAGS)
 		cpu->native_flags = cc_to_rflags(cpu->cc) | X86_FLAG_FIXED;
 	if (in->aux & NATIVE_X87)
-		raised = run_x87(cpu, in, mem, addr);
+		raised = run_x87(cpu, in, mem);
 	else if (in->aux & NATIVE_MXCSR)
 		raised = run_simd(cpu, in, mem);
 	else
@@ -656,7 +682,7 @@ static G_NORETURN void raise_simd(struct soft_cpu *cpu, const struct insn *in)
 static OP(op_native)
 {
 	check_state(cpu, in);
-	if (run_stub(cpu, in, NULL, 0))
+	if (run_stub(cpu, in, NULL))
 		raise_simd(cpu, in);
 	return NEXT(cpu, in);
 }
@@ -669,6 +695,17 @@ static OP(op_native_plain)
 	return NEXT(cpu, in);
 }
 
+/* Floating-point arithmetic on vector registers. */
+static OP(op_native_simd)
+{
+	check_state(cpu, in);
+	if (G_LIKELY(cpu->simd_live))
+		call_stub(cpu, in, NULL);
+	else if (run_simd(cpu, in, NULL))
+		raise_simd(cpu, in);
+	return NEXT(cpu, in);
+}
+
 static uint64_t memory_operand(struct soft_cpu *cpu, const struct insn *in, unsigned size, unsigned access)
 {
 	uint64_t addr = soft_ea(cpu, in, size, access);
@@ -678,43 +715,57 @@ static uint64_t memory_operand(struct soft_cpu *cpu, const struct insn *in, unsi
 	return addr;
 }
 
+/* All but the inexact one, which is known after the store. */
+#define X87_BEFORE_STORE 0x1fu
+
 /* An x87 store whose value raises an unmasked exception stores nothing, and then its memory is of no interest either. */
-static bool x87_stores(struct soft_cpu *cpu, const struct insn *in, uint64_t addr)
+static bool x87_stores(struct soft_cpu *cpu, const struct insn *in)
 {
 	struct x86_fxsave copy;
 
-	if ((in->aux & (NATIVE_X87 | NATIVE_MMX | NATIVE_WRITE)) != (NATIVE_X87 | NATIVE_WRITE) || G_LIKELY((cpu->fx.fcw & 0x3f) == 0x3f))
+	if ((in->aux & (NATIVE_X87 | NATIVE_MMX | NATIVE_WRITE)) != (NATIVE_X87 | NATIVE_WRITE) || G_LIKELY(!(~cpu->fx.fcw & X87_BEFORE_STORE)))
 		return true;
 	copy = cpu->fx;
-	run_x87(cpu, in, cpu->scratch, addr);
-	if (cpu->fx.fsw & X87_ES)
+	run_x87(cpu, in, cpu->scratch);
+	if (cpu->fx.fsw & ~cpu->fx.fcw & X87_BEFORE_STORE)
 		return false;
 	cpu->fx = copy;
 	return true;
 }
 
+/* A conversion that is stored: it raises its exceptions, and notes them, before the memory is looked at. */
+static OP(op_native_simd_store)
+{
+	unsigned size = in->aux32 & 0xffff;
+	uint64_t addr;
+
+	check_state(cpu, in);
+	addr = memory_operand(cpu, in, size, ACCESS_WRITE);
+	if (run_stub(cpu, in, cpu->scratch))
+		raise_simd(cpu, in);
+	soft_write_bytes(cpu, in, addr, cpu->scratch, size);
+	return NEXT(cpu, in);
+}
+
 static OP(op_native_mem)
 {
 	unsigned size = in->aux32 & 0xffff, access = in->aux & NATIVE_WRITE ? ACCESS_WRITE : ACCESS_READ;
-	bool raised;
 	uint64_t addr;
 	void *p;
 
 	check_state(cpu, in);
 	addr = memory_operand(cpu, in, size, access);
-	if (!x87_stores(cpu, in, addr))
+	if (!x87_stores(cpu, in))
 		return NEXT(cpu, in);
 	p = soft_ptr(cpu, in, addr, size, access);
-	/* A result that may have to be taken back is not written to guest memory directly. */
-	if (G_LIKELY(p && !(in->aux & NATIVE_MXCSR && access == ACCESS_WRITE))) {
-		if (run_stub(cpu, in, p, addr))
+	if (G_LIKELY(p)) {
+		if (run_stub(cpu, in, p))
 			raise_simd(cpu, in);
 		return NEXT(cpu, in);
 	}
 	if (in->aux & NATIVE_READ)
 		soft_read_bytes(cpu, in, addr, cpu->scratch, size);
-	raised = run_stub(cpu, in, cpu->scratch, addr);
-	if (raised)
+	if (run_stub(cpu, in, cpu->scratch))
 		raise_simd(cpu, in);
 	if (in->aux & NATIVE_WRITE)
 		soft_write_bytes(cpu, in, addr, cpu->scratch, size);
@@ -739,6 +790,26 @@ static OP(op_native_plain_mem)
 	call_stub(cpu, in, cpu->scratch);
 	if (in->aux & NATIVE_WRITE)
 		soft_write_bytes(cpu, in, addr, cpu->scratch, size);
+	return NEXT(cpu, in);
+}
+
+/* The same with an operand that is read. */
+static OP(op_native_simd_load)
+{
+	unsigned size = in->aux32 & 0xffff;
+	uint64_t addr;
+	void *p;
+
+	if (G_UNLIKELY(!cpu->simd_live))
+		return op_native_mem(cpu, in);
+	check_state(cpu, in);
+	addr = memory_operand(cpu, in, size, ACCESS_READ);
+	p = soft_ptr(cpu, in, addr, size, ACCESS_READ);
+	if (G_UNLIKELY(!p)) {
+		soft_read_bytes(cpu, in, addr, cpu->scratch, size);
+		p = cpu->scratch;
+	}
+	call_stub(cpu, in, p);
 	return NEXT(cpu, in);
 }
 
@@ -807,6 +878,10 @@ op_fn decode_native(struct decoder *d, struct insn *in)
 	in->imm = offset;
 	in->aux = plan.aux;
 	in->aux32 = plan.mem_size | x87_opcode(&d->zi) << 16;
+	if ((plan.aux & (NATIVE_FLAGS | NATIVE_MXCSR | NATIVE_X87 | NATIVE_WRITE)) == NATIVE_MXCSR)
+		return plan.aux & NATIVE_MEM ? op_native_simd_load : op_native_simd;
+	if (plan.aux & NATIVE_MXCSR && plan.aux & NATIVE_WRITE)
+		return op_native_simd_store;
 	if (plan.aux & (NATIVE_FLAGS | NATIVE_MXCSR | NATIVE_X87))
 		return plan.aux & NATIVE_MEM ? op_native_mem : op_native;
 	return plan.aux & NATIVE_MEM ? op_native_plain_mem : op_native_plain;

@@ -4,6 +4,18 @@
 
 #include "vmm/cpu/soft.h"
 
+/*
+ * Exception flags of the guest's MXCSR may be in the host's register. Before anybody reads or writes fx.mxcsr, and before host code runs that might compute
+ * in floating point (devices, the VM's loop), they are gathered.
+ */
+void simd_gather(struct soft_cpu *cpu);
+
+static inline void simd_sync(struct soft_cpu *cpu)
+{
+	if (G_UNLIKELY(cpu->simd_live))
+		simd_gather(cpu);
+}
+
 /* Shared with op-fpstate.c. All raise what the processor would before an instruction of that kind runs. */
 
 /* x87: CR0.EM and TS give #NM; waiting: a pending unmasked x87 exception gives #MF. */

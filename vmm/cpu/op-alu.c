@@ -516,9 +516,9 @@ static op_fn decode_extend(struct decoder *d)
 		{ { op_MOVSX_rr16_16, op_MOVSX_rm16_16 }, { op_MOVSX_rr32_16, op_MOVSX_rm32_16 }, { op_MOVSX_rr64_16, op_MOVSX_rm64_16 } },
 		{ { op_MOVSX_rr16_32, op_MOVSX_rm16_32 }, { op_MOVSX_rr32_32, op_MOVSX_rm32_32 }, { op_MOVSX_rr64_32, op_MOVSX_rm64_32 } },
 	};
-	unsigned to = size_index(d->op[0].size) - 1, from = size_index(d->op[1].size);
+	/* MOVSXD r16, r/m16: what it does not write it does not read (SDM, MOVSXD). */
+	unsigned to = size_index(d->op[0].size) - 1, from = MIN(size_index(d->op[1].size), to + 1);
 
-	/* MOVSXD r16, r/m32 and the like read only as much as they write (SDM, MOVSXD). */
 	if (d->zi.mnemonic == ZYDIS_MNEMONIC_MOVZX)
 		return zx[from][to][is_mem(&d->op[1])];
 	return sx[from][to][is_mem(&d->op[1])];

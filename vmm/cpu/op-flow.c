@@ -232,8 +232,9 @@ static struct block *call64_to(struct soft_cpu *cpu, const struct insn *in, uint
 {
 	uint64_t rsp = cpu->gpr[X86_RSP] - 8;
 
-	check_target(cpu, in, rip);
+	/* The push comes first, as can be seen below RSP when the target is bad. */
 	soft_store64(cpu, in, stack_address(cpu, in, rsp), INSN_NEXT_RIP(cpu, in));
+	check_target(cpu, in, rip);
 	cpu->gpr[X86_RSP] = rsp;
 	return soft_end(cpu, in, rip);
 }

@@ -309,6 +309,7 @@ static OP(op_ldmxcsr)
 	val = soft_load32(cpu, in, soft_ea(cpu, in, 4, ACCESS_READ));
 	if (val & ~MXCSR_VALID)
 		soft_gp(cpu, in, 0);
+	simd_sync(cpu);
 	cpu->fx.mxcsr = val;
 	return NEXT(cpu, in);
 }
@@ -319,6 +320,7 @@ static OP(op_stmxcsr)
 		fpu_check_avx(cpu, in);
 	else
 		fpu_check_sse(cpu, in);
+	simd_sync(cpu);
 	soft_store32(cpu, in, soft_ea(cpu, in, 4, ACCESS_WRITE), cpu->fx.mxcsr);
 	return NEXT(cpu, in);
 }
@@ -337,11 +339,18 @@ static OP(op_vzero)
 
 /* ---- FXSAVE / FXRSTOR ---- */
 
+/* An address that is not canonical faults as such. */
+static bool misaligned(const struct soft_cpu *cpu, uint64_t addr, unsigned alignment)
+{
+	return addr & (alignment - 1) && (!soft_is64(cpu) || soft_canonical(addr));
+}
+
 static void check_fx(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned alignment)
 {
+	simd_sync(cpu);
 	if (cpu->cr0 & (X86_CR0_EM | X86_CR0_TS))
 		soft_fault_noerr(cpu, in, X86_EXC_NM);
-	if (addr & (alignment - 1))
+	if (misaligned(cpu, addr, alignment))
 		soft_gp(cpu, in, 0);
 }
 
@@ -416,6 +425,7 @@ static uint64_t requested(const struct soft_cpu *cpu)
 
 static void check_xsave(struct soft_cpu *cpu, const struct insn *in)
 {
+	simd_sync(cpu);
 	if (!(cpu->cr4 & X86_CR4_OSXSAVE))
 		soft_ud(cpu, in);
 	if (cpu->cr0 & X86_CR0_TS)
@@ -460,7 +470,7 @@ static OP(op_xsave)
 	mask = requested(cpu) & cpu->xcr0;
 	total = mask & X86_XCR0_AVX ? XSAVE_AVX_OFFSET + XSAVE_AVX_SIZE : FX_SIZE + XSAVE_HEADER;
 	addr = soft_ea(cpu, in, total, ACCESS_WRITE);
-	if (addr & 63)
+	if (misaligned(cpu, addr, 64))
 		soft_gp(cpu, in, 0);
 	soft_probe_write(cpu, in, addr, total);
 	header = soft_load64(cpu, in, addr + FX_SIZE);
@@ -490,7 +500,7 @@ static OP(op_xrstor)
 	mask = requested(cpu) & cpu->xcr0;
 	total = mask & X86_XCR0_AVX ? XSAVE_AVX_OFFSET + XSAVE_AVX_SIZE : FX_SIZE + XSAVE_HEADER;
 	addr = soft_ea(cpu, in, total, ACCESS_READ);
-	if (addr & 63)
+	if (misaligned(cpu, addr, 64))
 		soft_gp(cpu, in, 0);
 	soft_read_bytes(cpu, in, addr, image, total);
 	memcpy(&bits, image + FX_SIZE, 8);

@@ -3,6 +3,7 @@
  * IN, OUT, INS, OUTS: permission by IOPL and the TSS bitmap (SDM volume 1 chapter 19), then the VM's port bus. A port
  * access may raise or lower an interrupt line, so the block ends after each of them.
  */
+#include "vmm/cpu/native.h"
 #include "vmm/cpu/op-string.h"
 
 #define PORT_IN_DX 0x10000u
@@ -37,6 +38,7 @@ static uint32_t port_read(struct soft_cpu *cpu, unsigned port, unsigned size)
 	uint64_t val = UINT64_MAX;
 
 	cpu->vcpu->stats.exits_pio++;
+	simd_sync(cpu);
 	bus_read(cpu->vm->pio, port, size, &val);
 	return (uint32_t)val;
 }
@@ -44,6 +46,7 @@ static uint32_t port_read(struct soft_cpu *cpu, unsigned port, unsigned size)
 static void port_write(struct soft_cpu *cpu, unsigned port, unsigned size, uint64_t val)
 {
 	cpu->vcpu->stats.exits_pio++;
+	simd_sync(cpu);
 	bus_write(cpu->vm->pio, port, size, val);
 }
 

@@ -65,7 +65,8 @@ static struct span span_at(struct soft_cpu *cpu, const struct insn *in, enum x86
 		span.n = segment_room(cpu, in, reg, size, span.n);
 	if (access == ACCESS_READ || span.n == 1 || writable_whole_page(cpu, addr))
 		return span;
-	span.n = down ? 1 : MIN(span.n, NOTED_WRITE_MAX / size);
+	/* Alignment checks are for one element. */
+	span.n = down || cpu->rflags & X86_FLAG_AC ? 1 : MIN(span.n, NOTED_WRITE_MAX / size);
 	span.host = soft_ptr(cpu, in, addr, (unsigned)span.n * size, access);
 	return span;
 }
@@ -247,6 +248,8 @@ EACH_SIZE(LODS)
 
 /* ---- CMPS, SCAS ---- */
 
+/* Processors look at ES:RDI first, which shows when both operands fault. */
+
 /*
  * Elements compared until one ends the repetition (or n): equal says what goes on. *last: flags of the last
  * comparison.
@@ -292,9 +295,10 @@ EACH_SIZE(LODS)
 #define CMPS(bits) \
 	static uint32_t cmps##bits(struct soft_cpu *cpu, const struct insn *in) \
 	{ \
-		uint64_t left = string_address(cpu, in, X86_RSI, bits / 8, ACCESS_READ); \
 		uint64_t right = string_address(cpu, in, X86_RDI, bits / 8, ACCESS_READ); \
-		uint##bits##_t a = soft_load##bits(cpu, in, left), b = soft_load##bits(cpu, in, right); \
+		uint##bits##_t b = soft_load##bits(cpu, in, right); \
+		uint64_t left = string_address(cpu, in, X86_RSI, bits / 8, ACCESS_READ); \
+		uint##bits##_t a = soft_load##bits(cpu, in, left); \
  \
 		return compare##bits(a, b); \
 	} \
@@ -312,8 +316,8 @@ EACH_SIZE(LODS)
 		uint32_t cc = cpu->cc; \
  \
 		for (uint64_t n = wanted(cpu, in); string_get(cpu, in, X86_RCX); n = wanted(cpu, in)) { \
-			struct span left = span_at(cpu, in, X86_RSI, bits / 8, ACCESS_READ, n); \
 			struct span right = span_at(cpu, in, X86_RDI, bits / 8, ACCESS_READ, n); \
+			struct span left = span_at(cpu, in, X86_RSI, bits / 8, ACCESS_READ, n); \
  \
 			n = MIN(left.n, right.n); \
 			if (G_LIKELY(n)) { \

@@ -15,10 +15,13 @@
 #include "core/base/error.h"
 #include "vmm/cpu/machine.h"
 #include "vmm/cpu/msr.h"
+#include "vmm/cpu/native.h"
 #include "vmm/cpu/seg.h"
 #include "vmm/dev/devices.h"
 
-#define DEFAULT_BLOCK_BYTES (UINT64_C(6) << 20)
+/* Memory for decoded blocks, all vCPUs together, and what each gets at least. */
+#define BLOCK_BYTES (UINT64_C(6) << 20)
+#define MIN_BLOCK_BYTES (UINT64_C(2) << 20)
 
 /* ---- time ---- */
 
@@ -275,6 +278,7 @@ static void split_end(struct soft_cpu *cpu)
 static bool look_around(struct soft_cpu *cpu)
 {
 	split_end(cpu);
+	simd_sync(cpu);
 	for (;;) {
 		atomic_store(&cpu->exit_request, 0);
 		serve_requests(cpu);
@@ -321,6 +325,9 @@ static void after_single(struct soft_cpu *cpu, uint32_t old_rflags, unsigned old
 		hits |= X86_DR6_BS;
 	if (!hits)
 		return;
+	/* A repeated string instruction that goes on later: SDM volume 3 section 17.3.1.1. */
+	if (cpu->rip == cpu->block_rip && cpu->block->insns[0].flags & (INSN_REP | INSN_REPNE))
+		cpu->rflags |= X86_FLAG_RF;
 	cpu->dr[6] = (cpu->dr[6] & ~UINT64_C(0xf)) | hits;
 	cpu->block = NULL;
 	exc_deliver(cpu, EXC_EXCEPTION, X86_EXC_DB, false, 0);
@@ -384,8 +391,10 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *vcpu)
 		split_end(cpu);
 		exc_deliver_pending(cpu);
 	}
-	if (cpu->shutdown)
+	if (cpu->shutdown) {
+		simd_sync(cpu);
 		return VCPU_EXIT_TRIPLE_FAULT;
+	}
 	why = run(cpu);
 	vcpu->stats.instructions = cpu->instructions;
 	return why;
@@ -591,7 +600,7 @@ static struct accel *soft_create(struct vm *vm, const char *options, GError **er
 
 	accel->accel.class = &accel_soft_class;
 	accel->accel.vm = vm;
-	accel->block_bytes = DEFAULT_BLOCK_BYTES;
+	accel->block_bytes = MAX(BLOCK_BYTES / vm->n_vcpus, MIN_BLOCK_BYTES) & ~UINT64_C(4095);
 	accel->n_cpus = vm->n_vcpus;
 	accel->cpus = g_new0(struct soft_cpu *, vm->n_vcpus);
 	g_mutex_init(&accel->split_lock);

@@ -200,7 +200,8 @@ struct soft_cpu {
 	bool sleeping;
 	bool kicked; /* vcpu_kick(): vcpu_run() must return */
 	uint64_t native_flags; /* native.c: RFLAGS into and out of a stub */
-	uint32_t native_mxcsr, host_mxcsr;
+	uint32_t host_mxcsr;
+	bool simd_live; /* the guest's SIMD exception flags gather in the host's MXCSR: simd_sync() */
 	/* Bounce buffer for operands that cross pages or lie in MMIO; aligned, since instructions that insist on it run on it as themselves. */
 	uint8_t scratch[64] __attribute__((aligned(64)));
 };

@@ -42,6 +42,28 @@ static bool element_on(const union vector *mask, unsigned i, unsigned size)
 	return size == 4 ? mask->d[i] >> 31 : (bool)(mask->q[i] >> 63);
 }
 
+/* Elements are not subject to alignment checks, unlike every other access of their size. */
+static uint64_t load_element(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size)
+{
+	uint64_t val = 0;
+
+	if (G_UNLIKELY(cpu->rflags & X86_FLAG_AC))
+		soft_read_bytes(cpu, in, addr, &val, size);
+	else
+		val = size == 4 ? soft_load32(cpu, in, addr) : soft_load64(cpu, in, addr);
+	return val;
+}
+
+static void store_element(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size, uint64_t val)
+{
+	if (G_UNLIKELY(cpu->rflags & X86_FLAG_AC))
+		soft_write_bytes(cpu, in, addr, &val, size);
+	else if (size == 4)
+		soft_store32(cpu, in, addr, (uint32_t)val);
+	else
+		soft_store64(cpu, in, addr, val);
+}
+
 /* Completed elements stay completed when a later one faults: destination and mask are updated as it goes. */
 static OP(op_gather)
 {
@@ -62,10 +84,10 @@ static OP(op_gather)
 		addr = in->flags & INSN_EA32 ? (uint32_t)addr : in->flags & INSN_EA16 ? (uint16_t)addr : addr;
 		addr = soft_linear(cpu, in, (enum x86_seg)in->seg, addr, size, ACCESS_READ);
 		if (size == 4) {
-			dst.d[i] = soft_load32(cpu, in, addr);
+			dst.d[i] = (uint32_t)load_element(cpu, in, addr, 4);
 			mask.d[i] = 0;
 		} else {
-			dst.q[i] = soft_load64(cpu, in, addr);
+			dst.q[i] = load_element(cpu, in, addr, 8);
 			mask.q[i] = 0;
 		}
 		vector_set(cpu, in->r1, &dst);
@@ -91,9 +113,9 @@ static OP(op_masked_load)
 		if (!element_on(&mask, i, size))
 			continue;
 		if (size == 4)
-			dst.d[i] = soft_load32(cpu, in, addr + i * 4);
+			dst.d[i] = (uint32_t)load_element(cpu, in, addr + i * 4, 4);
 		else
-			dst.q[i] = soft_load64(cpu, in, addr + i * 8);
+			dst.q[i] = load_element(cpu, in, addr + i * 8, 8);
 	}
 	vector_set(cpu, in->r1, &dst);
 	return NEXT(cpu, in);
@@ -117,10 +139,7 @@ static OP(op_masked_store)
 	for (unsigned i = 0; i < n; i++) {
 		if (!element_on(&mask, i, size))
 			continue;
-		if (size == 4)
-			soft_store32(cpu, in, addr + i * 4, src.d[i]);
-		else
-			soft_store64(cpu, in, addr + i * 8, src.q[i]);
+		store_element(cpu, in, addr + i * size, size, size == 4 ? src.d[i] : src.q[i]);
 	}
 	return NEXT(cpu, in);
 }
