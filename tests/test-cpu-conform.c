@@ -219,12 +219,15 @@ int main(int argc, char **argv)
 	int status;
 
 	setlocale(LC_ALL, "");
-	g_test_init(&argc, &argv, NULL);
+	/* Before GLib's own, which has a --seed as well; --help and the rest are GLib's. */
+	g_option_context_set_ignore_unknown_options(options, TRUE);
+	g_option_context_set_help_enabled(options, FALSE);
 	g_option_context_add_main_entries(options, entries, NULL);
 	if (!g_option_context_parse(options, &argc, &argv, &err)) {
 		fprintf(stderr, "error: %s\n", err->message);
 		return EXIT_FAILURE;
 	}
+	g_test_init(&argc, &argv, NULL);
 	sides.host = host_new(&why);
 	if (!sides.host)
 		printf("# %s\n", why);

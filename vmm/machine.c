@@ -56,7 +56,7 @@ struct machine {
 	struct i8254 *pit;
 	struct rtc *rtc;
 	struct device *virtio_console; /* or NULL */
-	bool booted; /* RAM is not new any more */
+	bool booted;		       /* RAM is not new any more */
 	struct panic_watch *panic_watch;
 };
 

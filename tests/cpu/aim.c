@@ -215,6 +215,11 @@ static void aim_registers(struct making *m, const struct built *b)
 	case ZYDIS_MNEMONIC_IDIV:
 		before_division(m);
 		break;
+	case ZYDIS_MNEMONIC_SYSCALL:
+	case ZYDIS_MNEMONIC_INT:
+		/* No number of a system call that a seccomp filter is not asked about. */
+		set_gpr(m, X86_RAX, rng_next(m->rng) | 0x10000);
+		break;
 	case ZYDIS_MNEMONIC_BT:
 	case ZYDIS_MNEMONIC_BTS:
 	case ZYDIS_MNEMONIC_BTR:
@@ -354,33 +359,43 @@ static void aim_branch(struct making *m, struct built *b)
 	const ZydisDecodedOperand *op = &b->op[0];
 
 	unsigned size = b->zi.raw.imm[0].size / 8u;
+	uint64_t distance = rng_below(m->rng, size == 1 ? 0x60 : 0x300);
 
 	/* To an INT3, not into the instruction itself: it would never end. */
 	if (b->zi.raw.imm[0].is_relative && (size == 1 || !rng_chance(m->rng, 50)))
-		put_bytes(b->bytes + b->zi.raw.imm[0].offset, rng_below(m->rng, size == 1 ? 0x70 : 0x400) - (rng_chance(m->rng, 300) ? 0x80u : 0), size);
+		put_bytes(b->bytes + b->zi.raw.imm[0].offset, rng_chance(m->rng, 300) ? -0x20 - distance : distance, size);
 	if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_gpr(op->reg.value) && b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR)
 		set_gpr(m, gpr_number(op->reg.value), aim_code_target(m));
 }
 
-/* How an operand of several pieces is checked for alignment is up to the processor. */
-static bool in_pieces(const struct built *b)
+/* Operands of several pieces, and what the table says. */
+bool checks_alignment_its_way(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op)
 {
-	for (unsigned i = 0; i < b->zi.operand_count; i++) {
-		unsigned size = b->op[i].size;
+	const struct difference *d = difference_find(zi->mnemonic);
 
-		if (b->op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && (size & (size - 1) || size > 256))
+	for (unsigned i = 0; i < zi->operand_count; i++) {
+		unsigned size = op[i].size;
+
+		if (op[i].type == ZYDIS_OPERAND_TYPE_MEMORY && (size & (size - 1) || size > 256))
 			return true;
 	}
-	return b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+	return zi->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || (d && d->what & DIFFER_NO_AC);
+}
+
+/* Written in two pieces, the first stays when the second faults; of the slots of a far return frame only what matters is read. */
+static bool leaves_pieces(const struct built *b)
+{
+	return b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
+	       (b->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY && b->op[0].size == 80 && b->op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
 }
 
 void aim(struct making *m, struct built *b)
 {
 	const struct difference *d = difference_find(b->zi.mnemonic);
-	bool inside = d && d->what & DIFFER_INSIDE;
+	bool inside = (d && d->what & DIFFER_INSIDE) || leaves_pieces(b);
 
 	aim_registers(m, b);
-	if ((d && d->what & DIFFER_NO_AC) || in_pieces(b))
+	if (checks_alignment_its_way(&b->zi, b->op))
 		m->c->start.rflags &= ~(uint64_t)X86_FLAG_AC;
 	if (b->zi.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
 		aim_branch(m, b);

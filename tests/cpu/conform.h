@@ -189,7 +189,7 @@ void gen_start(struct rng *rng, bool is32, struct conform_case *c);
 #define DIFFER_MXCSR 0x10u     /* exception flags are not compared after a fault */
 #define DIFFER_COUNT 0x20u     /* flags below only count for shifts by one */
 #define DIFFER_INSIDE 0x40u    /* its operand lies in DATA, all of it */
-#define DIFFER_NO_AC 0x80u     /* starts with RFLAGS.AC clear */
+#define DIFFER_NO_AC 0x80u     /* checks alignment in its own way: starts with RFLAGS.AC clear */
 
 struct difference {
 	ZydisMnemonic mnemonic;

@@ -4,7 +4,7 @@
 
 #define NEVER(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_NEVER_RUN, 0, why }
 #define ALONE(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_ALONE, 0, why }
-#define MASK7(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_RAX_7 | DIFFER_CR2, 0, why }
+#define MASK7(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_RAX_7 | DIFFER_CR2 | DIFFER_ALONE, 0, why }
 
 #define WHY_HALF "is not subject to alignment checks, which the software CPU does to everything up to 8 bytes"
 #define WHY_ORDER "touches memory in several places, in an order of the processor's own"
@@ -12,6 +12,7 @@
 #define NO_AC(m, why) { ZYDIS_MNEMONIC_##m, DIFFER_NO_AC, 0, why }
 #define FLAGS(m) { ZYDIS_MNEMONIC_##m, DIFFER_MXCSR, 0, "multiplies and adds: which step's exceptions show beside an unmasked one is the processor's own" }
 #define FRAME(m) { ZYDIS_MNEMONIC_##m, DIFFER_CR2 | DIFFER_INSIDE, 0, "Linux loops for ever over an #AC of an IRET that loads AC" }
+#define UNDEFINED(m, flags) { ZYDIS_MNEMONIC_##m, DIFFER_ALONE, flags, "undefined flags, and the host cannot run it in 64-bit mode" }
 #define ROTATE(m) { ZYDIS_MNEMONIC_##m, DIFFER_ALONE | DIFFER_COUNT, X86_FLAG_OF, "OF after rotating by more than one is undefined, and not the same for an immediate as for CL" }
 
 #define WHY_TIME "reads a clock"
@@ -36,20 +37,34 @@ static const struct difference differences[] = {
 	NEVER(SMSW, WHY_UMIP),
 	NEVER(STR, WHY_UMIP),
 	NEVER(SYSENTER, "Linux forgets where it came from"),
+	ALONE(SYSCALL, "RAX must not be the number of a real system call that passes the seccomp filter"),
+	ALONE(INT, "RAX must not be the number of a real system call that passes the seccomp filter"),
 	MASK7(XSAVE, WHY_COMPONENTS),
 	MASK7(XSAVE64, WHY_COMPONENTS),
 	{ ZYDIS_MNEMONIC_XSAVEOPT, DIFFER_RAX_7 | DIFFER_CR2 | DIFFER_ALONE, 0, "may leave out what an XRSTOR before it loaded" },
 	{ ZYDIS_MNEMONIC_XSAVEOPT64, DIFFER_RAX_7 | DIFFER_CR2 | DIFFER_ALONE, 0, "may leave out what an XRSTOR before it loaded" },
 	MASK7(XRSTOR, WHY_COMPONENTS),
 	MASK7(XRSTOR64, WHY_COMPONENTS),
+	UNDEFINED(AAA, X86_FLAG_OF | X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF),
+	UNDEFINED(AAS, X86_FLAG_OF | X86_FLAG_SF | X86_FLAG_ZF | X86_FLAG_PF),
+	UNDEFINED(DAA, X86_FLAG_OF),
+	UNDEFINED(DAS, X86_FLAG_OF),
+	UNDEFINED(AAM, X86_FLAG_OF | X86_FLAG_AF | X86_FLAG_CF),
+	UNDEFINED(AAD, X86_FLAG_OF | X86_FLAG_AF | X86_FLAG_CF),
+	{ ZYDIS_MNEMONIC_POPA, DIFFER_INSIDE, 0, "keeps what it has popped when it faults halfway" },
+	{ ZYDIS_MNEMONIC_POPAD, DIFFER_INSIDE, 0, "keeps what it has popped when it faults halfway" },
 	ROTATE(ROL),
 	ROTATE(ROR),
 	NO_AC(ENTER, WHY_ORDER),
+	NO_AC(LDS, WHY_ORDER),
+	NO_AC(LES, WHY_ORDER),
+	NO_AC(LFS, WHY_ORDER),
+	NO_AC(LGS, WHY_ORDER),
+	NO_AC(LSS, WHY_ORDER),
 	FLAGS(DPPD),
 	FLAGS(DPPS),
 	FLAGS(VDPPD),
 	FLAGS(VDPPS),
-	{ ZYDIS_MNEMONIC_FBSTP, DIFFER_INSIDE, 0, "writes in two pieces, and the first stays when the second faults" },
 	ORDER(VMASKMOVPD),
 	ORDER(VMASKMOVPS),
 	ORDER(VPMASKMOVD),
@@ -67,9 +82,9 @@ static const struct difference differences[] = {
 	FRAME(IRET),
 	FRAME(IRETD),
 	FRAME(IRETQ),
-	{ ZYDIS_MNEMONIC_MASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC, 0, "whether masked-off bytes fault is up to the processor" },
-	{ ZYDIS_MNEMONIC_VMASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC, 0, "whether masked-off bytes fault is up to the processor" },
-	{ ZYDIS_MNEMONIC_MASKMOVQ, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_MASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_VMASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_MASKMOVQ, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
 };
 
 const struct difference *difference_find(ZydisMnemonic mnemonic)

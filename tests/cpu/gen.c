@@ -329,6 +329,13 @@ static const struct skeleton *pick_skeleton(const struct gen *gen, struct rng *r
 	return &g_array_index(gen->skeletons, struct skeleton, group->first + rng_below(rng, group->count));
 }
 
+/* In 64-bit mode, with 32-bit addresses: what becomes of the registers' upper halves differs. */
+static bool short_repeat(const struct gen *gen, const ZydisDecodedInstruction *zi)
+{
+	return !gen->is32 && zi->address_width == 32 &&
+	       zi->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE);
+}
+
 /* Most compositions decode; those that do not (a LOCK where none may be, a forbidden VVVV) are worth a case now and then. */
 static bool build(const struct gen *gen, struct rng *rng, const GArray *groups, struct built *b)
 {
@@ -341,7 +348,7 @@ static bool build(const struct gen *gen, struct rng *rng, const GArray *groups, 
 			compose(gen, rng, s, bytes);
 			memcpy(b->bytes, bytes, sizeof(b->bytes));
 			if (decode(gen, b->bytes, sizeof(b->bytes), b)) {
-				if (allowed(gen, &b->zi))
+				if (allowed(gen, &b->zi) && (groups == gen->groups || !short_repeat(gen, &b->zi)))
 					return true;
 			} else if (groups == gen->groups && rng_chance(rng, 30)) {
 				return false;
@@ -407,7 +414,7 @@ static uint64_t random_flags(struct rng *rng)
 	return flags;
 }
 
-/* A base for FS or GS: into the windows, anywhere canonical, or 0. */
+/* A base for FS or GS: into the windows, anywhere canonical, or 0. In 32-bit code below the windows, so that few offsets wrap around. */
 static uint64_t random_base(struct rng *rng, bool is32)
 {
 	uint64_t base = rng_next(rng);
@@ -416,9 +423,9 @@ static uint64_t random_base(struct rng *rng, bool is32)
 	case 0:
 		return 0;
 	case 1:
-		return is32 ? (uint32_t)base : (uint64_t)((int64_t)base >> 17);
+		return is32 ? base & 0xffff : (uint64_t)((int64_t)base >> 17);
 	default:
-		return DATA_BASE + (base & 0xfff);
+		return is32 ? base % DATA_BASE : DATA_BASE + (base & 0xfff);
 	}
 }
 

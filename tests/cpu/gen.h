@@ -25,6 +25,9 @@ struct making {
 /* Sets registers, memory and displacements for an instruction at m->at; may change b->bytes. */
 void aim(struct making *m, struct built *b);
 
+/* With RFLAGS.AC: whether a misaligned operand is #AC, #GP or nothing is up to the processor. */
+bool checks_alignment_its_way(const ZydisDecodedInstruction *zi, const ZydisDecodedOperand *op);
+
 /* An address to jump to: mostly an INT3. */
 uint64_t aim_code_target(struct making *m);
 

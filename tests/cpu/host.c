@@ -280,7 +280,8 @@ static void map_at(uint64_t addr, size_t size, int prot, int fd, off_t offset)
 {
 	void *want = (void *)(uintptr_t)addr;
 
-	if (mmap(want, size, prot, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, offset) != want)
+	/* Populated, or an error code would tell of a page that is only not there yet. */
+	if (mmap(want, size, prot, MAP_SHARED | MAP_FIXED_NOREPLACE | MAP_POPULATE, fd, offset) != want)
 		_exit(3);
 }
 

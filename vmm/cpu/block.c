@@ -351,6 +351,10 @@ static struct block *block_build(struct soft_cpu *cpu, uint64_t gpa, const uint8
 	bool end = false;
 	struct block *b;
 
+	if (G_UNLIKELY(!native_cache_has_room(cpu->native, MAX_INSNS))) {
+		blocks_flush(cpu);
+		native_cache_reset(cpu->native);
+	}
 	block_own_page(cpu, gpa & PAGE_MASK);
 	host += gpa & ~PAGE_MASK;
 	while (n < limit && !end) {

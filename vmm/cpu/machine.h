@@ -24,7 +24,6 @@ struct soft_accel {
 	struct accel accel; /* first */
 	struct lapic_bus *lapics;
 	struct cpuid_table *cpuid;
-	struct native_cache *native;
 	uint32_t tsc_khz;
 	struct soft_slot slots[SOFT_MAX_SLOTS];
 	size_t n_slots;
@@ -97,7 +96,10 @@ unsigned decode_one(struct soft_cpu *cpu, const struct soft_decoders *decoders, 
 		    bool *end);
 
 /* ---- native.c ---- */
-struct native_cache *native_cache_new(const struct cpu_features *features, GError **err);
+struct native_cache *native_cache_new(GError **err);
 void native_cache_free(struct native_cache *cache);
+bool native_cache_has_room(const struct native_cache *cache, unsigned stubs);
+/* Forgets all stubs; the blocks that use them must be gone. */
+void native_cache_reset(struct native_cache *cache);
 
 #endif

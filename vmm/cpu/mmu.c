@@ -667,14 +667,17 @@ uint64_t soft_ea_offset(struct soft_cpu *cpu, const struct insn *in)
 	return offset;
 }
 
-/* Expand-down data segments are valid above their limit. SDM volume 3 section 5.3. */
+/*
+ * Expand-down data segments are valid above their limit. An operand may wrap around in a segment that is the whole of 4 GiB: the manual leaves
+ * that to the processor, and processors do not mind. SDM volume 3 section 5.3.
+ */
 static bool inside_limit(const struct x86_segment *seg, uint64_t offset, unsigned size)
 {
 	bool code = seg->attr & 0x8, expand_down = !code && seg->attr & 0x4;
 	uint64_t last = offset + size - 1;
 
 	if (!expand_down)
-		return last <= seg->limit;
+		return last <= seg->limit || (seg->limit == UINT32_MAX && !seg->base);
 	return offset > seg->limit && last <= (seg->attr & X86_ATTR_DB ? UINT64_C(0xffffffff) : UINT64_C(0xffff));
 }
 

@@ -30,7 +30,6 @@ struct native_cache {
 	uint8_t *write;	     /* writable view of the same memory */
 	size_t used;
 	GHashTable *stubs; /* GBytes of the code -> offset + 1 */
-	GMutex lock;
 };
 
 typedef void (*stub_fn)(struct soft_cpu *cpu, void *mem);
@@ -46,18 +45,17 @@ typedef void (*stub_fn)(struct soft_cpu *cpu, void *mem);
 #define NATIVE_READ 0x0080u
 #define NATIVE_WRITE 0x0100u
 #define NATIVE_ALIGN 0x0200u   /* memory operand must be aligned to its size */
-#define NATIVE_QUIET 0x0400u   /* x87, but not noted as the last x87 instruction */
+#define NATIVE_QUIET 0x0400u   /* x87, but neither waits nor is noted as the last x87 instruction */
 /* aux32: bytes of the memory operand, x87 opcode << 16 */
 
 /* ---- the cache ---- */
 
-struct native_cache *native_cache_new(const struct cpu_features *features, GError **err)
+struct native_cache *native_cache_new(GError **err)
 {
 	auto_fd int fd = memfd_create("lodge-code", MFD_CLOEXEC);
 	struct native_cache *cache;
 	void *code, *write;
 
-	(void)features;
 	if (fd < 0 || ftruncate(fd, (off_t)CACHE_BYTES) < 0)
 		return fail_errno_null(err, "software CPU: code memory");
 	write = mmap(NULL, CACHE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -72,7 +70,6 @@ struct native_cache *native_cache_new(const struct cpu_features *features, GErro
 	cache->code = code;
 	cache->write = write;
 	cache->stubs = g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-	g_mutex_init(&cache->lock);
 	return cache;
 }
 
@@ -83,28 +80,32 @@ void native_cache_free(struct native_cache *cache)
 	munmap(cache->write, CACHE_BYTES);
 	munmap(code, CACHE_BYTES);
 	g_hash_table_unref(cache->stubs);
-	g_mutex_clear(&cache->lock);
 	g_free(cache);
 }
 
-/* Offset of the stub with these bytes, made if it is new; -1 when the cache is full. */
+bool native_cache_has_room(const struct native_cache *cache, unsigned stubs)
+{
+	return CACHE_BYTES - cache->used >= (uint64_t)stubs * STUB_MAX;
+}
+
+void native_cache_reset(struct native_cache *cache)
+{
+	g_hash_table_remove_all(cache->stubs);
+	cache->used = 0;
+}
+
+/* Offset of the stub with these bytes, made if it is new. There is room: block_build() saw to it. */
 static int32_t stub_intern(struct native_cache *cache, const uint8_t *bytes, size_t len)
 {
 	g_autoptr(GBytes) key = g_bytes_new(bytes, len);
-	size_t found, room;
+	size_t found = (size_t)(uintptr_t)g_hash_table_lookup(cache->stubs, key);
 
-	g_mutex_lock(&cache->lock);
-	found = (size_t)(uintptr_t)g_hash_table_lookup(cache->stubs, key);
 	if (!found) {
-		room = (len + 15) & ~(size_t)15;
-		if (CACHE_BYTES - cache->used >= room) {
-			memcpy(cache->write + cache->used, bytes, len);
-			found = cache->used + 1;
-			cache->used += room;
-			g_hash_table_insert(cache->stubs, g_steal_pointer(&key), (void *)(uintptr_t)found);
-		}
+		memcpy(cache->write + cache->used, bytes, len);
+		found = cache->used + 1;
+		cache->used += (len + 15) & ~(size_t)15;
+		g_hash_table_insert(cache->stubs, g_steal_pointer(&key), (void *)(uintptr_t)found);
 	}
-	g_mutex_unlock(&cache->lock);
 	return (int32_t)found - 1;
 }
 
@@ -522,7 +523,7 @@ static inline void check_state(struct soft_cpu *cpu, const struct insn *in)
 	if (in->aux & NATIVE_MMX)
 		check_mmx(cpu, in);
 	else if (in->aux & NATIVE_X87)
-		fpu_check_x87(cpu, in, true);
+		fpu_check_x87(cpu, in, !(in->aux & NATIVE_QUIET));
 }
 
 /* ---- running ---- */
@@ -725,6 +726,7 @@ static bool x87_stores(struct soft_cpu *cpu, const struct insn *in)
 
 	if ((in->aux & (NATIVE_X87 | NATIVE_MMX | NATIVE_WRITE)) != (NATIVE_X87 | NATIVE_WRITE) || G_LIKELY(!(~cpu->fx.fcw & X87_BEFORE_STORE)))
 		return true;
+	simd_sync(cpu);
 	copy = cpu->fx;
 	run_x87(cpu, in, cpu->scratch);
 	if (cpu->fx.fsw & ~cpu->fx.fcw & X87_BEFORE_STORE)
@@ -737,13 +739,11 @@ static bool x87_stores(struct soft_cpu *cpu, const struct insn *in)
 static OP(op_native_simd_store)
 {
 	unsigned size = in->aux32 & 0xffff;
-	uint64_t addr;
 
 	check_state(cpu, in);
-	addr = memory_operand(cpu, in, size, ACCESS_WRITE);
 	if (run_stub(cpu, in, cpu->scratch))
 		raise_simd(cpu, in);
-	soft_write_bytes(cpu, in, addr, cpu->scratch, size);
+	soft_write_bytes(cpu, in, memory_operand(cpu, in, size, ACCESS_WRITE), cpu->scratch, size);
 	return NEXT(cpu, in);
 }
 
@@ -754,9 +754,9 @@ static OP(op_native_mem)
 	void *p;
 
 	check_state(cpu, in);
-	addr = memory_operand(cpu, in, size, access);
 	if (!x87_stores(cpu, in))
 		return NEXT(cpu, in);
+	addr = memory_operand(cpu, in, size, access);
 	p = soft_ptr(cpu, in, addr, size, access);
 	if (G_LIKELY(p)) {
 		if (run_stub(cpu, in, p))
@@ -865,17 +865,13 @@ op_fn decode_native(struct decoder *d, struct insn *in)
 	struct emitter e = { .len = 0 };
 	struct plan plan;
 	op_fn scattered = decode_scattered(d, in);
-	int32_t offset;
 
 	if (scattered)
 		return scattered;
 	if (!may_run(&d->zi) || !make_plan(d, &plan) || !encode_core(d, &plan, core, &len))
 		return NULL;
 	emit_stub(&e, &plan, core, len);
-	offset = stub_intern(d->cpu->native, e.code, e.len);
-	if (offset < 0)
-		return NULL;
-	in->imm = offset;
+	in->imm = stub_intern(d->cpu->native, e.code, e.len);
 	in->aux = plan.aux;
 	in->aux32 = plan.mem_size | x87_opcode(&d->zi) << 16;
 	if ((plan.aux & (NATIVE_FLAGS | NATIVE_MXCSR | NATIVE_X87 | NATIVE_WRITE)) == NATIVE_MXCSR)

@@ -218,6 +218,13 @@ static struct x86_segment gate_segment(struct soft_cpu *cpu, const struct insn *
 	return cs;
 }
 
+/* Of a 64-bit offset only the lower half counts in a 32-bit segment. */
+static void narrow_offset(const struct soft_cpu *cpu, const struct x86_segment *cs, struct far_pointer *to)
+{
+	if (!seg_is_code64(cpu, cs->attr))
+		to->offset = (uint32_t)to->offset;
+}
+
 static struct block *jump_real(struct soft_cpu *cpu, const struct insn *in, struct far_pointer to)
 {
 	if (to.offset > cpu->seg[X86_CS].limit)
@@ -243,6 +250,7 @@ static struct block *far_jump(struct soft_cpu *cpu, const struct insn *in, struc
 		cs = gate_segment(cpu, in, &gate, false, &inward);
 		to.offset = gate.offset;
 	}
+	narrow_offset(cpu, &cs, &to);
 	seg_check_ip(cpu, in, &cs, to.offset, 0);
 	cpu->seg[X86_CS] = cs;
 	return finish(cpu, in, to.offset);
@@ -314,6 +322,7 @@ static struct block *far_call(struct soft_cpu *cpu, const struct insn *in, struc
 		check_direct(cpu, in, &cs);
 	}
 	push_return(cpu, in, &stack, in->aux);
+	narrow_offset(cpu, &cs, &to);
 	seg_check_ip(cpu, in, &cs, to.offset, 0);
 	cpu->gpr[X86_RSP] = stack.sp;
 	if (soft_is_protected(cpu))

@@ -376,6 +376,7 @@ static OP(op_fxsave)
 	uint8_t image[FX_SIZE];
 
 	check_fx(cpu, in, addr, 16);
+	soft_probe_write(cpu, in, addr, FX_SIZE);
 	fx_image(cpu, in, image);
 	/* Bytes 464 to 511 are the program's own; without OSFXSR the XMM registers are left out. */
 	soft_write_bytes(cpu, in, addr, image, cpu->cr4 & X86_CR4_OSFXSR ? FX_X87_BYTES + fx_xmm_bytes(cpu) : FX_X87_BYTES);

@@ -393,16 +393,20 @@ static OP(op_enter)
 	return NEXT(cpu, in);
 }
 
+static int64_t bound_value(uint64_t val, unsigned size)
+{
+	return size == 2 ? (int16_t)val : (int32_t)val;
+}
+
 static OP(op_bound)
 {
 	unsigned size = in->aux;
 	uint64_t addr = soft_ea(cpu, in, size * 2, ACCESS_READ);
-	uint64_t low = soft_load_n(cpu, in, addr, size), high = soft_load_n(cpu, in, addr + size, size),
-		 index = soft_reg_get(cpu, in->r1, size);
-	bool inside = size == 2 ? (int16_t)index >= (int16_t)low && (int16_t)index <= (int16_t)high :
-				  (int32_t)index >= (int32_t)low && (int32_t)index <= (int32_t)high;
+	int64_t index = bound_value(soft_reg_get(cpu, in->r1, size), size);
 
-	if (!inside)
+	/* An index below the range never looks at the other end. */
+	if (index < bound_value(soft_load_n(cpu, in, addr, size), size) ||
+	    index > bound_value(soft_load_n(cpu, in, addr + size, size), size))
 		soft_fault_noerr(cpu, in, X86_EXC_BR);
 	return NEXT(cpu, in);
 }

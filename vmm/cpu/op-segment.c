@@ -201,22 +201,17 @@ static OP(op_verw)
 static OP(op_arpl)
 {
 	uint16_t source = REG16(cpu, in->aux ? in->r2 : in->r1), dest;
-	uint64_t addr = 0;
 	bool raise_rpl;
 
 	if (!soft_is_protected(cpu))
 		soft_ud(cpu, in);
-	if (!in->aux) {
-		addr = soft_ea(cpu, in, 2, ACCESS_WRITE);
-		soft_probe_write(cpu, in, addr, 2);
-	}
-	dest = in->aux ? REG16(cpu, in->r1) : soft_load16(cpu, in, addr);
+	dest = in->aux ? REG16(cpu, in->r1) : soft_load16(cpu, in, soft_ea(cpu, in, 2, ACCESS_READ));
 	raise_rpl = SEL_RPL(dest) < SEL_RPL(source);
 	dest = (uint16_t)((dest & 0xfffcu) | SEL_RPL(source));
 	if (raise_rpl && in->aux)
 		REG16(cpu, in->r1) = dest;
 	else if (raise_rpl)
-		soft_store16(cpu, in, addr, dest);
+		soft_store16(cpu, in, soft_ea(cpu, in, 2, ACCESS_WRITE), dest);
 	set_zf(cpu, raise_rpl);
 	return NEXT(cpu, in);
 }

@@ -264,7 +264,7 @@ static bool stack_holds(const struct seg_stack *stack, uint64_t offset, unsigned
 	if (stack->mask == UINT64_MAX)
 		return soft_canonical(offset) && soft_canonical(last);
 	if (!(stack->ss.attr & SEG_EXPAND_DOWN))
-		return last <= stack->ss.limit;
+		return last <= stack->ss.limit || (stack->ss.limit == UINT32_MAX && !stack->ss.base);
 	return offset > stack->ss.limit && last <= stack_mask(&stack->ss);
 }
 

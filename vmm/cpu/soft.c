@@ -516,6 +516,8 @@ static void soft_vcpu_destroy(struct vcpu *vcpu)
 		return;
 	cpu->accel->cpus[vcpu->index] = NULL;
 	blocks_free(cpu);
+	if (cpu->native)
+		native_cache_free(cpu->native);
 	g_free(cpu->tlbs);
 	g_free(cpu->itlbs);
 	g_free(cpu->store);
@@ -541,7 +543,6 @@ static bool soft_vcpu_create(struct accel *base, struct vcpu *vcpu, GError **err
 	cpu->host_mxcsr = _mm_getcsr();
 	cpu->features = cpuid_table_features(accel->cpuid);
 	cpu->phys_mask = (UINT64_C(1) << CPUID_SOFT_PHYS_BITS) - 1;
-	cpu->native = accel->native;
 	cpu->store = g_new0(struct x86_cpu_state, 1);
 	g_mutex_init(&cpu->sleep_lock);
 	g_cond_init(&cpu->sleep_cond);
@@ -550,7 +551,8 @@ static bool soft_vcpu_create(struct accel *base, struct vcpu *vcpu, GError **err
 	soft_tlb_init(cpu);
 	cpu->tlb = cpu->tlbs[MMU_SUPERVISOR];
 	cpu->lapic = lapic_new(accel->lapics, vcpu->apic_id, &lapic_ops, cpu);
-	if (!blocks_init(cpu, accel->block_bytes, err))
+	cpu->native = native_cache_new(err);
+	if (!cpu->native || !blocks_init(cpu, accel->block_bytes, err))
 		return false;
 	accel->cpus[vcpu->index] = cpu;
 	lapic_reset(cpu->lapic, vcpu->index == 0, false);
@@ -566,7 +568,6 @@ static void soft_destroy(struct accel *base)
 	memory_set_listener(accel->accel.vm->mem, NULL, NULL);
 	g_clear_pointer(&accel->lapics, lapic_bus_free);
 	g_clear_pointer(&accel->cpuid, cpuid_table_free);
-	g_clear_pointer(&accel->native, native_cache_free);
 	if (accel->owners_memory)
 		munmap(accel->owners_memory, accel->owners_bytes);
 	g_mutex_clear(&accel->split_lock);
@@ -611,9 +612,6 @@ static struct accel *soft_create(struct vm *vm, const char *options, GError **er
 	cpu_features_soft(&offer);
 	accel->cpuid = cpuid_table_new(vm->cpu_model, &offer, vm->n_vcpus, accel->tsc_khz, err);
 	if (!accel->cpuid || !parse_options(accel, options, err))
-		goto failed;
-	accel->native = native_cache_new(cpuid_table_features(accel->cpuid), err);
-	if (!accel->native)
 		goto failed;
 	accel->lapics = lapic_bus_new(vm->timers, vm->n_vcpus, lapic_eoi_broadcast, accel);
 	return &accel->accel;

@@ -191,7 +191,7 @@ struct soft_cpu {
 	struct itlb_entry (*itlbs)[ITLB_SIZE]; /* [2]: supervisor, user */
 	struct jump_entry *jump_cache;
 	struct block_cache *blocks; /* block.c */
-	struct native_cache *native; /* native.c: generated stubs; shared by all vCPUs of the VM, locked inside */
+	struct native_cache *native; /* native.c: generated stubs */
 
 	GMutex sleep_lock;
 	GCond sleep_cond;

@@ -64,6 +64,12 @@ static void store_element(struct soft_cpu *cpu, const struct insn *in, uint64_t 
 		soft_store64(cpu, in, addr, val);
 }
 
+/* offset: in the segment of the operand. */
+static uint64_t element_address(struct soft_cpu *cpu, const struct insn *in, uint64_t offset, unsigned size, unsigned access)
+{
+	return soft_linear(cpu, in, (enum x86_seg)in->seg, soft_is64(cpu) ? offset : (uint32_t)offset, size, access);
+}
+
 /* Completed elements stay completed when a later one faults: destination and mask are updated as it goes. */
 static OP(op_gather)
 {
@@ -104,18 +110,18 @@ static OP(op_masked_load)
 {
 	unsigned size = V_ELEMENT(in->aux32), n = V_COUNT(in->aux32);
 	union vector mask, dst = { .q = { 0 } };
-	uint64_t addr;
+	uint64_t addr, offset = soft_ea_offset(cpu, in);
 
 	fpu_check_avx(cpu, in);
 	mask = vector_get(cpu, in->r2);
-	addr = soft_ea(cpu, in, 1, ACCESS_READ);
 	for (unsigned i = 0; i < n; i++) {
 		if (!element_on(&mask, i, size))
 			continue;
+		addr = element_address(cpu, in, offset + i * size, size, ACCESS_READ);
 		if (size == 4)
-			dst.d[i] = (uint32_t)load_element(cpu, in, addr + i * 4, 4);
+			dst.d[i] = (uint32_t)load_element(cpu, in, addr, 4);
 		else
-			dst.q[i] = load_element(cpu, in, addr + i * 8, 8);
+			dst.q[i] = load_element(cpu, in, addr, 8);
 	}
 	vector_set(cpu, in->r1, &dst);
 	return NEXT(cpu, in);
@@ -126,20 +132,20 @@ static OP(op_masked_store)
 {
 	unsigned size = V_ELEMENT(in->aux32), n = V_COUNT(in->aux32);
 	union vector mask, src;
-	uint64_t addr;
+	uint64_t addr[8], offset = soft_ea_offset(cpu, in);
 
 	fpu_check_avx(cpu, in);
 	mask = vector_get(cpu, in->r2);
 	src = vector_get(cpu, in->r1);
-	addr = soft_ea(cpu, in, 1, ACCESS_WRITE);
-	for (unsigned i = 0; i < n; i++) {
-		if (element_on(&mask, i, size))
-			soft_probe_write(cpu, in, addr + i * size, size);
-	}
 	for (unsigned i = 0; i < n; i++) {
 		if (!element_on(&mask, i, size))
 			continue;
-		store_element(cpu, in, addr + i * size, size, size == 4 ? src.d[i] : src.q[i]);
+		addr[i] = element_address(cpu, in, offset + i * size, size, ACCESS_WRITE);
+		soft_probe_write(cpu, in, addr[i], size);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		if (element_on(&mask, i, size))
+			store_element(cpu, in, addr[i], size, size == 4 ? src.d[i] : src.q[i]);
 	}
 	return NEXT(cpu, in);
 }
@@ -149,7 +155,7 @@ static OP(op_maskmov)
 {
 	unsigned n = V_COUNT(in->aux32);
 	const uint8_t *src, *mask;
-	uint64_t addr;
+	uint64_t addr[16], offset = soft_ea_offset(cpu, in);
 
 	if (in->aux32 & V_MMX) {
 		if (cpu->cr0 & X86_CR0_EM)
@@ -165,14 +171,15 @@ static OP(op_maskmov)
 		src = cpu->fx.xmm[in->r1];
 		mask = cpu->fx.xmm[in->r2];
 	}
-	addr = soft_ea(cpu, in, 1, ACCESS_WRITE);
 	for (unsigned i = 0; i < n; i++) {
-		if (mask[i] & 0x80)
-			soft_probe_write(cpu, in, addr + i, 1);
+		if (!(mask[i] & 0x80))
+			continue;
+		addr[i] = element_address(cpu, in, offset + i, 1, ACCESS_WRITE);
+		soft_probe_write(cpu, in, addr[i], 1);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		if (mask[i] & 0x80)
-			soft_store8(cpu, in, addr + i, src[i]);
+			soft_store8(cpu, in, addr[i], src[i]);
 	}
 	if (in->aux32 & V_MMX) {
 		/* An MMX instruction makes the whole stack valid and its top 0. */

@@ -166,12 +166,15 @@ static uint64_t periods(const struct comparator *c, uint64_t distance)
 	return (distance / c->period + (distance % c->period != 0)) * c->period;
 }
 
-/* A periodic comparator that lies behind `from` is brought up to it or past it. */
+/*
+ * A periodic comparator that lies behind `from` is brought up to it or past it. One that lies less than a period ahead
+ * is where it belongs, also when the period is more than half of what the counter can show.
+ */
 static void catch_up(struct comparator *c, uint64_t from)
 {
-	uint64_t mask = width_mask(c), behind = (from - c->value) & mask;
+	uint64_t mask = width_mask(c), behind = (from - c->value) & mask, ahead = (c->value - from) & mask;
 
-	if (is_periodic(c) && behind <= mask / 2)
+	if (is_periodic(c) && ahead > c->period && behind <= mask / 2)
 		c->value = (c->value + periods(c, behind)) & mask;
 }
 
@@ -416,12 +419,17 @@ static void reset(struct device *dev)
 	}
 }
 
-static void pre_save(struct device *dev)
+/* Before the first device is saved: an interrupt controller must have been told by then. */
+static void hpet_pause(struct device *dev)
 {
-	settle((struct hpet *)dev);
+	struct hpet *hpet = (struct hpet *)dev;
+
+	settle(hpet);
+	for (unsigned i = 0; i < N_TIMERS; i++)
+		catch_up(&hpet->comparators[i], counter_now(hpet));
 }
 
-/* Matches up to the moment of saving had been settled: the next ones come after it. */
+/* A running timer's matches up to the moment of saving had been settled: the next ones come after it. */
 static bool post_load(struct device *dev, GError **err)
 {
 	struct hpet *hpet = (struct hpet *)dev;
@@ -434,7 +442,9 @@ static bool post_load(struct device *dev, GError **err)
 		if (c->line != NO_PIN && c->line >= N_GSIS)
 			return fail(err, LODGE_ERROR_INPUT, "hpet: saved state of timer %u is impossible", i);
 		c->config &= T_WRITABLE;
-		rearm(c, counter_now(hpet) + 1);
+		c->value &= width_mask(c);
+		c->period &= width_mask(c);
+		rearm(c, counter_now(hpet) + (running(hpet) && c->config & T_ENABLE));
 	}
 	return true;
 }
@@ -470,7 +480,8 @@ static const struct device_class hpet_class = {
 	.fields = fields,
 	.n_fields = G_N_ELEMENTS(fields),
 	.reset = reset,
-	.pre_save = pre_save,
+	.pause = hpet_pause,
+	.pre_save = hpet_pause,
 	.post_load = post_load,
 	.destroy = destroy,
 };

@@ -224,7 +224,8 @@ static void pm_reset(struct device *dev)
 	update(pm);
 }
 
-static void pm_pre_save(struct device *dev)
+/* Before the first device is saved: an interrupt controller must have been told by then. */
+static void pm_pause(struct device *dev)
 {
 	update((struct pm *)dev);
 }
@@ -264,7 +265,8 @@ static const struct device_class pm_class = {
 	.fields = pm_fields,
 	.n_fields = G_N_ELEMENTS(pm_fields),
 	.reset = pm_reset,
-	.pre_save = pm_pre_save,
+	.pause = pm_pause,
+	.pre_save = pm_pause,
 	.post_load = pm_post_load,
 	.destroy = pm_destroy,
 };
