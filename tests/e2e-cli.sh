@@ -98,7 +98,7 @@ terminal_untouched()
 
 kernel=(run --accel soft --kernel "$files/text")
 
-plan 44
+plan 45
 
 ok 'no command' refused 2 'no command'
 ok 'unknown command' refused 2 'unknown command nonsense' nonsense
@@ -121,6 +121,7 @@ ok 'unknown accelerator' refused 2 'nonsense' run --kernel "$files/text" --accel
 ok 'unknown accelerator option' refused 2 'nonsense' run --kernel "$files/text" --accel soft,nonsense
 ok 'unknown CPU model' refused 2 'nonsense' "${kernel[@]}" --cpu nonsense
 ok 'unknown console' refused 2 'nonsense' "${kernel[@]}" --console nonsense
+ok 'unknown console target' refused 2 'nonsense' "${kernel[@]}" --console stdio,target=nonsense
 ok 'console without a path' refused 2 'unix:' "${kernel[@]}" --console unix:
 ok 'unknown disk option' refused 2 'nonsense' "${kernel[@]}" --disk "$files/disk,nonsense"
 ok 'disk serial number too long' refused 2 'serial' "${kernel[@]}" --disk "$files/disk,serial=123456789012345678901"

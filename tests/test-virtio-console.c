@@ -289,7 +289,7 @@ static void test_size_told(struct fixture *f, const void *data)
 	g_assert_cmpuint(n_told(f), ==, 7);
 	timers_advance(f->board->vm.timers, 10 * NS_PER_SEC);
 	g_assert_cmpuint(n_told(f), ==, 7);
-	device_reset(f->dev);
+	driver_set_status(&f->driver, 0);
 	start(f, data);
 	timers_advance(f->board->vm.timers, 15 * NS_PER_MS);
 	g_assert_cmpuint(n_told(f), ==, 8);

@@ -24,11 +24,21 @@ static void test_bad_sizes(void)
 	static const struct {
 		const char *text, *says;
 	} cases[] = {
-		{ "", "not a size" },	  { "-1", "not a size" },	  { "+1", "not a size" },
-		{ " 1", "not a size" },	  { "M", "not a size" },	  { "1.5G", "'.5G' is not a unit" },
-		{ "1 M", "not a unit" },  { "1M ", "not a unit" },	  { "0x10", "not a unit" },
-		{ "1Mi", "not a unit" },  { "1X", "'X' is not a unit" },  { "1E", "not a unit" },
-		{ "16777216T", "large" }, { "18446744073709551616", "large" }, { "99999999999999999999999", "large" },
+		{ "", "not a size" },
+		{ "-1", "not a size" },
+		{ "+1", "not a size" },
+		{ " 1", "not a size" },
+		{ "M", "not a size" },
+		{ "1.5G", "'.5G' is not a unit" },
+		{ "1 M", "not a unit" },
+		{ "1M ", "not a unit" },
+		{ "0x10", "not a unit" },
+		{ "1Mi", "not a unit" },
+		{ "1X", "'X' is not a unit" },
+		{ "1E", "not a unit" },
+		{ "16777216T", "large" },
+		{ "18446744073709551616", "large" },
+		{ "99999999999999999999999", "large" },
 		{ "18446744073709551615", "large" },
 	};
 
@@ -139,10 +149,26 @@ static void test_disks(void)
 static void test_bad_consoles(void)
 {
 	static const char *const cases[] = {
-		"",	  "stdin",	   "stdio:",		"stdio:x",		 "none:x",
-		"NONE",	  "unix",	   "unix:",		"file:",		 "tcp:1",
-		"pty",	  "stdio,",	   "stdio,target",	"stdio,target=",	 "stdio,target=com2",
-		",stdio", "file:,",	   "file:,target=virtio", "stdio,readonly",	 "stdio,target=virtio,x",
+		"",
+		"stdin",
+		"stdio:",
+		"stdio:x",
+		"none:x",
+		"NONE",
+		"unix",
+		"unix:",
+		"file:",
+		"tcp:1",
+		"pty",
+		"stdio,",
+		"stdio,target",
+		"stdio,target=",
+		"stdio,target=com2",
+		",stdio",
+		"file:,",
+		"file:,target=virtio",
+		"stdio,readonly",
+		"stdio,target=virtio,x",
 		"file:b,target=virtio,target=virtio",
 	};
 	autoptr(vm_config) config = vm_config_new();
