@@ -2,11 +2,12 @@
 /*
  * The block cache of one vCPU: decoded code by guest-physical address, and its death when that code is written.
  *
- * Blocks lie in a bump arena; when it is full everything goes (blocks_flush()), which is also the only way memory comes back. A killed block stays in the arena as a
- * husk whose every record leads back to the run loop, because chain slots of other blocks may still point to it.
+ * Blocks lie in a bump arena; when it is full everything goes (blocks_flush()), which is also the only way memory comes
+ * back. A killed block stays in the arena as a husk whose every record leads back to the run loop, because chain slots
+ * of other blocks may still point to it.
  *
- * Who holds code of a page is known machine-wide (soft_accel.slots[].owners, see machine.h): a write to such a page takes the slow path, kills what it overlaps here and is
- * posted to the other owners.
+ * Who holds code of a page is known machine-wide (soft_accel.slots[].owners, see machine.h): a write to such a page
+ * takes the slow path, kills what it overlaps here and is posted to the other owners.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -93,7 +94,8 @@ static void block_disown_page(struct soft_cpu *cpu, uint64_t gpa)
 	if (!slot || !slot->page_flags)
 		return;
 	if (!(atomic_fetch_and(owners_of(slot, gpa), ~me) & ~me))
-		__atomic_fetch_and(&slot->page_flags[(gpa - slot->gpa) >> 12], (uint8_t)~MEMORY_PAGE_CODE, __ATOMIC_SEQ_CST);
+		__atomic_fetch_and(&slot->page_flags[(gpa - slot->gpa) >> 12], (uint8_t)~MEMORY_PAGE_CODE,
+				   __ATOMIC_SEQ_CST);
 }
 
 void blocks_flush(struct soft_cpu *cpu)
@@ -238,8 +240,8 @@ void block_note_write(struct soft_cpu *cpu, uint64_t gpa, size_t len)
 	if (owners & me)
 		blocks_invalidate(cpu, gpa, len);
 	/*
-	 * The write itself comes after this call, so the others must not look before it is done: the running block ends with this instruction and
-	 * the loop posts then.
+	 * The write itself comes after this call, so the others must not look before it is done: the running block ends
+	 * with this instruction and the loop posts then.
 	 */
 	if (owners & ~me) {
 		if (cpu->block && !cpu->block->dead)
@@ -284,7 +286,8 @@ static struct block *op_fall_through(struct soft_cpu *cpu, const struct insn *in
 }
 
 /* An instruction that crosses into the next page: decoded from a joined copy, a block of its own. */
-static unsigned decode_crossing(struct soft_cpu *cpu, const uint8_t *bytes, size_t have, struct insn *in, uint64_t *gpa2, bool *end)
+static unsigned decode_crossing(struct soft_cpu *cpu, const uint8_t *bytes, size_t have, struct insn *in,
+				uint64_t *gpa2, bool *end)
 {
 	uint8_t joined[15];
 	uint64_t linear = (soft_is64(cpu) ? 0 : cpu->seg[X86_CS].base) + cpu->rip;
@@ -358,7 +361,8 @@ static struct block *block_build(struct soft_cpu *cpu, uint64_t gpa, const uint8
 	block_own_page(cpu, gpa & PAGE_MASK);
 	host += gpa & ~PAGE_MASK;
 	while (n < limit && !end) {
-		unsigned len = decode_one(cpu, &cpu->blocks->decoders, host + off, MIN(room - off, 15), off, &insns[n], &end);
+		unsigned len = decode_one(cpu, &cpu->blocks->decoders, host + off, MIN(room - off, 15), off, &insns[n],
+					  &end);
 
 		if (!len && n)
 			break;
@@ -379,7 +383,11 @@ static struct block *block_build(struct soft_cpu *cpu, uint64_t gpa, const uint8
 			block_own_page(cpu, gpa2);
 		b = block_alloc(cpu, n + !end);
 	}
-	*b = (struct block){ .gpa = gpa, .gpa2 = gpa2, .mode = block_mode(cpu), .n_insns = (uint16_t)(n + !end), .bytes = (uint16_t)off };
+	*b = (struct block){ .gpa = gpa,
+			     .gpa2 = gpa2,
+			     .mode = block_mode(cpu),
+			     .n_insns = (uint16_t)(n + !end),
+			     .bytes = (uint16_t)off };
 	memcpy(b->insns, insns, b->n_insns * sizeof insns[0]);
 	block_insert(cpu, b);
 	cpu->vcpu->stats.blocks_decoded++;
@@ -404,13 +412,13 @@ static void check_cs_limit(struct soft_cpu *cpu, const struct block *b)
 }
 
 /*
- * A chain skips the look-up for as long as both blocks live, so it must hold in every future: same page and mode (the caller saw to the page), no single-stepping, and no
- * code segment limit to check.
+ * A chain skips the look-up for as long as both blocks live, so it must hold in every future: same page and mode (the
+ * caller saw to the page), no single-stepping, and no code segment limit to check.
  */
 static bool may_chain(const struct soft_cpu *cpu, const struct block *to)
 {
-	return cpu->link && to->gpa2 == UINT64_MAX && !(to->mode & MODE_SINGLE) && cpu->block && cpu->block->mode == to->mode &&
-	       (soft_is64(cpu) || cpu->seg[X86_CS].limit == UINT32_MAX);
+	return cpu->link && to->gpa2 == UINT64_MAX && !(to->mode & MODE_SINGLE) && cpu->block &&
+	       cpu->block->mode == to->mode && (soft_is64(cpu) || cpu->seg[X86_CS].limit == UINT32_MAX);
 }
 
 struct block *block_find(struct soft_cpu *cpu)
@@ -424,7 +432,8 @@ struct block *block_find(struct soft_cpu *cpu)
 
 	if (G_UNLIKELY(!b || jump->rip != linear || b->gpa != gpa || b->mode != mode || b->dead)) {
 		for (b = cpu->blocks->hash[hash_of(gpa, mode)]; b; b = b->hash_next) {
-			if (b->gpa == gpa && b->mode == mode && (b->gpa2 == UINT64_MAX || second_page_matches(cpu, b, linear)))
+			if (b->gpa == gpa && b->mode == mode &&
+			    (b->gpa2 == UINT64_MAX || second_page_matches(cpu, b, linear)))
 				break;
 		}
 		if (!b)

@@ -5,11 +5,13 @@
 #include "vmm/cpu/soft.h"
 
 /*
- * What the vCPUs of one software-accelerated VM share. Constant after the last vcpu_create(), except where an atomic says otherwise.
+ * What the vCPUs of one software-accelerated VM share. Constant after the last vcpu_create(), except where an atomic
+ * says otherwise.
  *
- * owners: one word per RAM page, bit n = vCPU n holds decoded blocks of it. A page's MEMORY_PAGE_CODE flag is set while its word is not 0. Setting order
- * matters (block_own_page()): first the word and the flag, then other vCPUs' write tags are cleared, then the bytes are read and decoded; a TLB fill
- * publishes its write tag first and then looks at the flag again.
+ * owners: one word per RAM page, bit n = vCPU n holds decoded blocks of it. A page's MEMORY_PAGE_CODE flag is set while
+ * its word is not 0. Setting order matters (block_own_page()): first the word and the flag, then other vCPUs' write
+ * tags are cleared, then the bytes are read and decoded; a TLB fill publishes its write tag first and then looks at the
+ * flag again.
  */
 #define SOFT_MAX_SLOTS 16u
 
@@ -31,17 +33,21 @@ struct soft_accel {
 	size_t owners_bytes;
 	struct soft_cpu **cpus; /* n_vcpus, NULL until created */
 	unsigned n_cpus;
-	atomic_bool extint;	  /* the PIC's INT output */
-	uint64_t tsc_base;	  /* guest TSC = host TSC - tsc_base while running */
-	uint64_t paused_tsc;	  /* guest TSC at the moment of the pause */
+	atomic_bool extint;  /* the PIC's INT output */
+	uint64_t tsc_base;   /* guest TSC = host TSC - tsc_base while running */
+	uint64_t paused_tsc; /* guest TSC at the moment of the pause */
 	bool paused;
-	uint64_t clock_tsc, clock_ns; /* PV clock anchor: guest TSC (without offset; 0 = not taken) and virtual time at one moment */
-	GMutex split_lock;	  /* LOCKed operands that cross a page (mmu.c) */
-	GMutex clock_lock;	  /* the anchor */
-	size_t block_bytes;	  /* arena per vCPU */
+	uint64_t clock_tsc,
+		clock_ns; /* PV clock anchor: guest TSC (without offset; 0 = not taken) and virtual time at one moment */
+	GMutex split_lock;  /* LOCKed operands that cross a page (mmu.c) */
+	GMutex clock_lock;  /* the anchor */
+	size_t block_bytes; /* arena per vCPU */
 };
 
-/* INVALIDATE: kill overlapping blocks. WRITTEN: own note that code of others has been written by the instruction that ended the block: tell them. */
+/*
+ * INVALIDATE: kill overlapping blocks. WRITTEN: own note that code of others has been written by the instruction that
+ * ended the block: tell them.
+ */
 enum soft_request_kind { SOFT_REQUEST_INVALIDATE, SOFT_REQUEST_WRITTEN };
 
 /* Queued for another vCPU's next block boundary. */
@@ -89,11 +95,11 @@ struct soft_decoders {
 };
 void decode_init(struct soft_decoders *decoders, const struct cpu_features *features);
 /*
- * Decodes one instruction of at most len bytes into *in and says whether the block must end after it. Returns the number of bytes, or 0 when more than len bytes
- * are needed. Undefined encodings become an op that raises.
+ * Decodes one instruction of at most len bytes into *in and says whether the block must end after it. Returns the
+ * number of bytes, or 0 when more than len bytes are needed. Undefined encodings become an op that raises.
  */
-unsigned decode_one(struct soft_cpu *cpu, const struct soft_decoders *decoders, const uint8_t *bytes, size_t len, unsigned off, struct insn *in,
-		    bool *end);
+unsigned decode_one(struct soft_cpu *cpu, const struct soft_decoders *decoders, const uint8_t *bytes, size_t len,
+		    unsigned off, struct insn *in, bool *end);
 
 /* ---- native.c ---- */
 struct native_cache *native_cache_new(GError **err);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Address translation and guest memory access: segmentation arithmetic, page walks, the TLB, and everything the inline fast path does not do.
+ * Address translation and guest memory access: segmentation arithmetic, page walks, the TLB, and everything the inline
+ * fast path does not do.
  *
- * The TLB is an array of 4 KiB entries per view (supervisor, user, supervisor with RFLAGS.AC); an entry's read and write tags are set only for what
- * needs no further work: the write tag only once the page's dirty bit is set and the page has no flags (decoded code, dirty log). MMIO never gets a tag.
- * Another vCPU may clear a write tag at any time (soft_tlb_drop_writes()), so a fill publishes the tag first and looks at the flags again.
+ * The TLB is an array of 4 KiB entries per view (supervisor, user, supervisor with RFLAGS.AC); an entry's read and
+ * write tags are set only for what needs no further work: the write tag only once the page's dirty bit is set and the
+ * page has no flags (decoded code, dirty log). MMIO never gets a tag. Another vCPU may clear a write tag at any time
+ * (soft_tlb_drop_writes()), so a fill publishes the tag first and looks at the flags again.
  */
 #include <string.h>
 
@@ -13,7 +15,7 @@
 
 /* Result of a walk: the page and what may be done with it. */
 struct translation {
-	uint64_t gpa; /* of the 4 KiB page */
+	uint64_t gpa;  /* of the 4 KiB page */
 	bool writable; /* at the privilege asked for, dirty bit already set */
 	bool global;
 };
@@ -131,12 +133,13 @@ static bool entry_mark(struct soft_cpu *cpu, void *p, unsigned size, uint64_t gp
 	if (size == 8) {
 		uint64_t expect = old;
 
-		done = __atomic_compare_exchange_n((uint64_t *)p, &expect, old | bits, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+		done = __atomic_compare_exchange_n((uint64_t *)p, &expect, old | bits, false, __ATOMIC_SEQ_CST,
+						   __ATOMIC_SEQ_CST);
 	} else {
 		uint32_t expect = (uint32_t)old;
 
-		done = __atomic_compare_exchange_n((uint32_t *)p, &expect, (uint32_t)(old | bits), false, __ATOMIC_SEQ_CST,
-						   __ATOMIC_SEQ_CST);
+		done = __atomic_compare_exchange_n((uint32_t *)p, &expect, (uint32_t)(old | bits), false,
+						   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
 	}
 	if (done && slot->page_flags[(gpa - slot->gpa) >> 12])
 		block_note_write(cpu, gpa, size);
@@ -175,10 +178,11 @@ static uint64_t large_page_base(const struct paging *mode, uint64_t entry, unsig
 }
 
 /*
- * Walks the tables for one access. user: at user privilege; smap: supervisor data access that must not reach user pages. Returns false and *error (page-fault
- * error code) on a fault.
+ * Walks the tables for one access. user: at user privilege; smap: supervisor data access that must not reach user
+ * pages. Returns false and *error (page-fault error code) on a fault.
  */
-static bool walk(struct soft_cpu *cpu, uint64_t addr, unsigned access, bool user, bool smap, struct translation *out, uint32_t *error)
+static bool walk(struct soft_cpu *cpu, uint64_t addr, unsigned access, bool user, bool smap, struct translation *out,
+		 uint32_t *error)
 {
 	const struct paging *mode;
 	uint64_t table, entry, entry_gpa, bits;
@@ -191,10 +195,13 @@ static bool walk(struct soft_cpu *cpu, uint64_t addr, unsigned access, bool user
 	}
 	mode = paging_mode(cpu);
 	*error = (access == ACCESS_WRITE ? PF_W : 0) | (user ? PF_U : 0) |
-		 (access == ACCESS_EXEC && ((mode != &paging_32bit && cpu->efer & X86_EFER_NXE) || cpu->cr4 & X86_CR4_SMEP) ? PF_I : 0);
+		 (access == ACCESS_EXEC &&
+				  ((mode != &paging_32bit && cpu->efer & X86_EFER_NXE) || cpu->cr4 & X86_CR4_SMEP) ?
+			  PF_I :
+			  0);
 again:
 	table = mode == &paging_pae ? cpu->cr3 & 0xffffffe0u :
-	        cpu->cr3 & (mode == &paging_4level ? UINT64_C(0x000ffffffffff000) : 0xfffff000u);
+				      cpu->cr3 & (mode == &paging_4level ? UINT64_C(0x000ffffffffff000) : 0xfffff000u);
 	w = u = true;
 	nx = false;
 	for (unsigned level = mode->levels;; level--) {
@@ -211,7 +218,8 @@ again:
 		entry = entry_read(p, mode->entry_size);
 		if (!(entry & PTE_P))
 			return false;
-		large = level > 1 && entry & PTE_PS && !pae_pdpte && (mode != &paging_32bit || cpu->cr4 & X86_CR4_PSE) && level < 4;
+		large = level > 1 && entry & PTE_PS && !pae_pdpte &&
+			(mode != &paging_32bit || cpu->cr4 & X86_CR4_PSE) && level < 4;
 		if (entry & reserved_bits(cpu, mode, level, large)) {
 			*error |= PF_P | PF_RSVD;
 			return false;
@@ -222,7 +230,8 @@ again:
 			nx |= !!(entry & PTE_NX);
 		}
 		if (level == 1 || large) {
-			uint64_t base = large ? large_page_base(mode, entry, shift) : entry & UINT64_C(0x000ffffffffff000);
+			uint64_t base = large ? large_page_base(mode, entry, shift) :
+						entry & UINT64_C(0x000ffffffffff000);
 
 			out->gpa = base + (large ? addr & ((UINT64_C(1) << shift) - 1) & PAGE_MASK : 0);
 			break;
@@ -234,7 +243,8 @@ again:
 	*error |= PF_P;
 	write_ok = w || (!user && !(cpu->cr0 & X86_CR0_WP));
 	if ((user && !u) || (access == ACCESS_WRITE && !write_ok) || (access == ACCESS_EXEC && nx) ||
-	    (access == ACCESS_EXEC && !user && u && cpu->cr4 & X86_CR4_SMEP) || (smap && !user && u && access != ACCESS_EXEC))
+	    (access == ACCESS_EXEC && !user && u && cpu->cr4 & X86_CR4_SMEP) ||
+	    (smap && !user && u && access != ACCESS_EXEC))
 		return false;
 	bits = PTE_A | (access == ACCESS_WRITE ? PTE_D : 0);
 	if (!entry_mark(cpu, p, mode->entry_size, entry_gpa, entry, bits))
@@ -294,7 +304,8 @@ static bool page_is_watched(const struct soft_cpu *cpu, uint64_t page)
 }
 
 /* Enters a translation; the write tag only if nothing has to be done at writes. */
-static void tlb_fill(struct soft_cpu *cpu, enum mmu_view view, uint64_t addr, const struct translation *t, struct soft_slot *slot)
+static void tlb_fill(struct soft_cpu *cpu, enum mmu_view view, uint64_t addr, const struct translation *t,
+		     struct soft_slot *slot)
 {
 	struct tlb_entry *e = &cpu->tlbs[view][addr >> 12 & (TLB_SIZE - 1)];
 	uint64_t page = addr & PAGE_MASK;
@@ -350,7 +361,8 @@ static struct landing translate(struct soft_cpu *cpu, const struct insn *in, uin
 
 static void check_alignment(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size)
 {
-	if (G_UNLIKELY(current_view(cpu) == MMU_CHECKED) && size <= 8 && addr & (size - 1) && (!soft_is64(cpu) || soft_canonical(addr)))
+	if (G_UNLIKELY(current_view(cpu) == MMU_CHECKED) && size <= 8 && addr & (size - 1) &&
+	    (!soft_is64(cpu) || soft_canonical(addr)))
 		soft_fault(cpu, in, X86_EXC_AC, 0);
 }
 
@@ -462,8 +474,8 @@ void soft_store_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t addr,
 }
 
 /*
- * A LOCKed operand in two pages cannot be one host instruction: it goes through a copy, under a lock that keeps other such operands of the machine out. Held to
- * the end of the block, where the run loop gives it back.
+ * A LOCKed operand in two pages cannot be one host instruction: it goes through a copy, under a lock that keeps other
+ * such operands of the machine out. Held to the end of the block, where the run loop gives it back.
  */
 static void split_begin(struct soft_cpu *cpu)
 {
@@ -536,7 +548,8 @@ static void copy_page(struct soft_cpu *cpu, const struct landing *land, uint8_t 
 	}
 }
 
-static void transfer(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, uint8_t *buf, size_t len, unsigned access)
+static void transfer(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, uint8_t *buf, size_t len,
+		     unsigned access)
 {
 	size_t first = MIN(len, room_in_page(addr));
 	struct landing a = translate(cpu, in, addr, access);
@@ -584,7 +597,8 @@ static struct landing translate_system(struct soft_cpu *cpu, const struct insn *
 	uint32_t error = 0;
 
 	if ((access == ACCESS_WRITE ? e->wtag : e->rtag) == (addr & PAGE_MASK))
-		return (struct landing){ .host = (uint8_t *)(addr + e->addend), .gpa = (e->gpa & PAGE_MASK) | (addr & ~PAGE_MASK) };
+		return (struct landing){ .host = (uint8_t *)(addr + e->addend),
+					 .gpa = (e->gpa & PAGE_MASK) | (addr & ~PAGE_MASK) };
 	if (cpu->efer & X86_EFER_LMA && !soft_canonical(addr))
 		soft_fault(cpu, in, X86_EXC_GP, 0);
 	if (!walk(cpu, addr, access, false, false, &t, &error))
@@ -600,7 +614,8 @@ static struct landing translate_system(struct soft_cpu *cpu, const struct insn *
 	return land;
 }
 
-static void transfer_system(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, uint8_t *buf, size_t len, unsigned access)
+static void transfer_system(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, uint8_t *buf, size_t len,
+			    unsigned access)
 {
 	size_t first = MIN(len, room_in_page(addr));
 	struct landing a, b = { 0 };
@@ -668,8 +683,8 @@ uint64_t soft_ea_offset(struct soft_cpu *cpu, const struct insn *in)
 }
 
 /*
- * Expand-down data segments are valid above their limit. An operand may wrap around in a segment that is the whole of 4 GiB: the manual leaves
- * that to the processor, and processors do not mind. SDM volume 3 section 5.3.
+ * Expand-down data segments are valid above their limit. An operand may wrap around in a segment that is the whole of 4
+ * GiB: the manual leaves that to the processor, and processors do not mind. SDM volume 3 section 5.3.
  */
 static bool inside_limit(const struct x86_segment *seg, uint64_t offset, unsigned size)
 {
@@ -692,7 +707,8 @@ static bool segment_allows(const struct soft_cpu *cpu, const struct x86_segment 
 	return access == ACCESS_WRITE ? !code && rw : !code || rw;
 }
 
-uint64_t soft_linear(struct soft_cpu *cpu, const struct insn *in, enum x86_seg which, uint64_t offset, unsigned size, unsigned access)
+uint64_t soft_linear(struct soft_cpu *cpu, const struct insn *in, enum x86_seg which, uint64_t offset, unsigned size,
+		     unsigned access)
 {
 	const struct x86_segment *seg = &cpu->seg[which];
 

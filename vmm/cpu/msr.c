@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Model-specific registers of the software CPU: those with an effect here, the rest by the policy table (vmm/msr-policy.c). Also the PV clock, whose MSRs point to
- * structures in guest memory (KVM's documented paravirtual clock: system time and wall clock areas).
+ * Model-specific registers of the software CPU: those with an effect here, the rest by the policy table
+ * (vmm/msr-policy.c). Also the PV clock, whose MSRs point to structures in guest memory (KVM's documented paravirtual
+ * clock: system time and wall clock areas).
  */
 #include "vmm/cpu/msr.h"
 
@@ -101,7 +102,9 @@ static void write_system_time(struct soft_cpu *cpu)
 static bool write_wall_clock(struct soft_cpu *cpu, uint64_t gpa)
 {
 	int64_t boot_us = g_get_real_time() - (int64_t)(timers_now(cpu->vm->timers) / NS_PER_US);
-	struct pv_wall w = { .version = 2, .sec = (uint32_t)(boot_us / 1000000), .nsec = (uint32_t)(boot_us % 1000000 * 1000) };
+	struct pv_wall w = { .version = 2,
+			     .sec = (uint32_t)(boot_us / 1000000),
+			     .nsec = (uint32_t)(boot_us % 1000000 * 1000) };
 
 	return memory_write(cpu->vm->mem, gpa, &w, sizeof w);
 }

@@ -4,7 +4,10 @@
 
 struct soft_cpu;
 
-/* Guest time has jumped, or the PV clock area has moved: writes the structures the guest reads. Own thread, or vCPU stopped. */
+/*
+ * Guest time has jumped, or the PV clock area has moved: writes the structures the guest reads. Own thread, or vCPU
+ * stopped.
+ */
 void msr_clock_changed(struct soft_cpu *cpu);
 
 #endif

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Instructions that run as themselves: x87, MMX, SSE, AVX, AES, SHA, BMI and everything else that only computes. For each, a stub is generated once:
- * load the guest registers it uses, run the instruction with its memory operand rewritten to [rsi], store what it changed.
+ * Instructions that run as themselves: x87, MMX, SSE, AVX, AES, SHA, BMI and everything else that only computes. For
+ * each, a stub is generated once: load the guest registers it uses, run the instruction with its memory operand
+ * rewritten to [rsi], store what it changed.
  *
- * The stub's contract: stub(struct soft_cpu *rdi, void *rsi). It may use rax, rcx, rdx, r8 to r11 and all vector registers; guest registers outside that set are renamed
- * into it. Vector registers keep their numbers. x87 and MMX run between FXRSTOR and FXSAVE of the guest's image. The code lies in a memfd mapped twice, once writable
- * and once executable, never both at one address. Stubs are found again by their bytes, so a guest's code needs only as many as it has distinct instruction shapes.
+ * The stub's contract: stub(struct soft_cpu *rdi, void *rsi). It may use rax, rcx, rdx, r8 to r11 and all vector
+ * registers; guest registers outside that set are renamed into it. Vector registers keep their numbers. x87 and MMX run
+ * between FXRSTOR and FXSAVE of the guest's image. The code lies in a memfd mapped twice, once writable and once
+ * executable, never both at one address. Stubs are found again by their bytes, so a guest's code needs only as many as
+ * it has distinct instruction shapes.
  *
- * Floating-point exceptions: stubs run with all of them masked. When the guest has unmasked some, the registers are copied before, and a raised
- * unmasked exception puts the copy back and becomes #XM. x87 exceptions are deferred by the architecture itself: the guest's control word is in force and the next waiting
- * instruction is checked in C.
+ * Floating-point exceptions: stubs run with all of them masked. When the guest has unmasked some, the registers are
+ * copied before, and a raised unmasked exception puts the copy back and becomes #XM. x87 exceptions are deferred by the
+ * architecture itself: the guest's control word is in force and the next waiting instruction is checked in C.
  */
 #include "vmm/cpu/native.h"
 
@@ -230,7 +233,10 @@ static void plan_operand(struct plan *plan, const ZydisDecodedOperand *op, bool 
 		plan->mem_size = op->size / 8;
 	} else if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_vector(op->reg.value)) {
 		id = (unsigned)ZydisRegisterGetId(op->reg.value);
-		/* Legacy instructions may keep part of what they write; a VEX destination that is not read is defined as a whole. */
+		/*
+		 * Legacy instructions may keep part of what they write; a VEX destination that is not read is defined
+		 * as a whole.
+		 */
 		if (!vex || op->actions & ZYDIS_OPERAND_ACTION_MASK_READ)
 			plan->vec_load |= (uint16_t)(1u << id);
 		if (op->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE)
@@ -263,7 +269,9 @@ static void place_gprs(struct plan *plan, uint16_t wanted)
 	}
 }
 
-/* SDM volume 2 tables 2-17 onward: exception classes by which instructions check alignment and raise SIMD exceptions. */
+/*
+ * SDM volume 2 tables 2-17 onward: exception classes by which instructions check alignment and raise SIMD exceptions.
+ */
 static bool needs_alignment(const ZydisDecodedInstruction *zi, unsigned mem_size)
 {
 	switch (zi->mnemonic) {
@@ -545,8 +553,8 @@ struct vector_copy {
 #define MXCSR_FTZ 0x8000u
 
 /*
- * What a stub runs with so that nothing traps and every exception the guest has unmasked shows in the flags. An exact result too small for its format raises
- * underflow only when that is unmasked; flushing to zero makes it show.
+ * What a stub runs with so that nothing traps and every exception the guest has unmasked shows in the flags. An exact
+ * result too small for its format raises underflow only when that is unmasked; flushing to zero makes it show.
  */
 static uint32_t trial_mxcsr(uint32_t guest)
 {
@@ -564,8 +572,9 @@ static bool settle_simd(uint32_t guest, uint32_t raised, uint32_t *mxcsr)
 }
 
 /*
- * With the control bits everybody has, the guest's and the host's MXCSR differ in nothing but the exception flags. Those then gather in the host's own
- * register, cleared first, until somebody looks (simd_sync()): loading MXCSR costs more than most of the instructions it would be loaded for.
+ * With the control bits everybody has, the guest's and the host's MXCSR differ in nothing but the exception flags.
+ * Those then gather in the host's own register, cleared first, until somebody looks (simd_sync()): loading MXCSR costs
+ * more than most of the instructions it would be loaded for.
  */
 static void simd_go_live(struct soft_cpu *cpu)
 {
@@ -719,7 +728,9 @@ static uint64_t memory_operand(struct soft_cpu *cpu, const struct insn *in, unsi
 /* All but the inexact one, which is known after the store. */
 #define X87_BEFORE_STORE 0x1fu
 
-/* An x87 store whose value raises an unmasked exception stores nothing, and then its memory is of no interest either. */
+/*
+ * An x87 store whose value raises an unmasked exception stores nothing, and then its memory is of no interest either.
+ */
 static bool x87_stores(struct soft_cpu *cpu, const struct insn *in)
 {
 	struct x86_fxsave copy;
@@ -816,8 +827,8 @@ static OP(op_native_simd_load)
 /* ---- decoding ---- */
 
 /*
- * Only what computes may run as itself. Everything with another effect has a family of its own; if it reaches this point it is an
- * instruction the software CPU does not know, whatever the host thinks of it.
+ * Only what computes may run as itself. Everything with another effect has a family of its own; if it reaches this
+ * point it is an instruction the software CPU does not know, whatever the host thinks of it.
  */
 static bool may_run(const ZydisDecodedInstruction *zi)
 {

@@ -5,8 +5,8 @@
 #include "vmm/cpu/soft.h"
 
 /*
- * Exception flags of the guest's MXCSR may be in the host's register. Before anybody reads or writes fx.mxcsr, and before host code runs that might compute
- * in floating point (devices, the VM's loop), they are gathered.
+ * Exception flags of the guest's MXCSR may be in the host's register. Before anybody reads or writes fx.mxcsr, and
+ * before host code runs that might compute in floating point (devices, the VM's loop), they are gathered.
  */
 void simd_gather(struct soft_cpu *cpu);
 
@@ -30,7 +30,10 @@ void fpu_set_top(struct soft_cpu *cpu, unsigned top);
 
 #define X87_ES 0x0080u /* status word: exception summary */
 
-/* vector.c: what cannot run as itself because its memory operands are spread over pages: gathers and masked stores through RDI. */
+/*
+ * vector.c: what cannot run as itself because its memory operands are spread over pages: gathers and masked stores
+ * through RDI.
+ */
 op_fn decode_scattered(struct decoder *d, struct insn *in);
 
 #endif

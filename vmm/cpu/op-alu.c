@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Moves and integer arithmetic: the bulk of what a guest runs. The host executes the same operation on the operands and LAHF/SETO catch its flags,
- * so defined and undefined flag bits alike are what this processor gives.
+ * Moves and integer arithmetic: the bulk of what a guest runs. The host executes the same operation on the operands and
+ * LAHF/SETO catch its flags, so defined and undefined flag bits alike are what this processor gives.
  *
- * Names: op_ADD_rm32 is ADD r32, m32; r register, m memory, i immediate. Memory destinations are updated in place through a host pointer, with the host's
- * LOCK when the guest's instruction has it (op-mem.h).
+ * Names: op_ADD_rm32 is ADD r32, m32; r register, m memory, i immediate. Memory destinations are updated in place
+ * through a host pointer, with the host's LOCK when the guest's instruction has it (op-mem.h).
  */
 #include "vmm/cpu/op-mem.h"
 
@@ -20,74 +20,76 @@
 #define PUT64(off, val) (REG64(cpu, off) = (val))
 
 #define EACH_SIZE(X, ...) X(__VA_ARGS__, 8) X(__VA_ARGS__, 16) X(__VA_ARGS__, 32) X(__VA_ARGS__, 64)
-#define SIZES(op) { op##8, op##16, op##32, op##64 }
+#define SIZES(op) \
+	{ \
+		op##8, op##16, op##32, op##64 \
+	}
 
 /* ---- two operands: ADD OR AND SUB XOR ADC SBB CMP TEST ---- */
 
 /* setup: instructions that put the incoming carry where the operation wants it. */
-#define BINARY_PRIMITIVE(name, mnemonic, setup, bits)                                                                               \
-	static inline T##bits do_##name##bits(T##bits a, T##bits b, uint32_t *cc)                                                   \
-	{                                                                                                                           \
-		uint32_t ax;                                                                                                        \
-                                                                                                                                    \
-		__asm__(setup mnemonic SFX##bits " %[b], %[a]\n\tlahf\n\tseto %%al"                                                 \
-			: [a] "+q"(a), "=&a"(ax)                                                                                    \
-			: [b] "q"(b), [cc] "r"(*cc)                                                                                 \
-			: "cc");                                                                                                    \
-		*cc = ax;                                                                                                           \
-		return a;                                                                                                           \
-	}                                                                                                                           \
-	static inline void do_##name##_mem##bits(M##bits *p, T##bits b, uint32_t *cc)                                               \
-	{                                                                                                                           \
-		uint32_t ax;                                                                                                        \
-                                                                                                                                    \
-		__asm__ volatile(setup mnemonic SFX##bits " %[b], %[p]\n\tlahf\n\tseto %%al"                                        \
-				 : [p] "+m"(*p), "=&a"(ax)                                                                          \
-				 : [b] "q"(b), [cc] "r"(*cc)                                                                        \
-				 : "cc", "memory");                                                                                 \
-		*cc = ax;                                                                                                           \
-	}                                                                                                                           \
-	static inline void do_##name##_lock##bits(M##bits *p, T##bits b, uint32_t *cc)                                              \
-	{                                                                                                                           \
-		uint32_t ax;                                                                                                        \
-                                                                                                                                    \
-		__asm__ volatile(setup "lock " mnemonic SFX##bits " %[b], %[p]\n\tlahf\n\tseto %%al"                                \
-				 : [p] "+m"(*p), "=&a"(ax)                                                                          \
-				 : [b] "q"(b), [cc] "r"(*cc)                                                                        \
-				 : "cc", "memory");                                                                                 \
-		*cc = ax;                                                                                                           \
+#define BINARY_PRIMITIVE(name, mnemonic, setup, bits) \
+	static inline T##bits do_##name##bits(T##bits a, T##bits b, uint32_t *cc) \
+	{ \
+		uint32_t ax; \
+\
+		__asm__(setup mnemonic SFX##bits " %[b], %[a]\n\tlahf\n\tseto %%al" \
+			: [a] "+q"(a), "=&a"(ax) \
+			: [b] "q"(b), [cc] "r"(*cc) \
+			: "cc"); \
+		*cc = ax; \
+		return a; \
+	} \
+	static inline void do_##name##_mem##bits(M##bits *p, T##bits b, uint32_t *cc) \
+	{ \
+		uint32_t ax; \
+\
+		__asm__ volatile(setup mnemonic SFX##bits " %[b], %[p]\n\tlahf\n\tseto %%al" \
+				 : [p] "+m"(*p), "=&a"(ax) \
+				 : [b] "q"(b), [cc] "r"(*cc) \
+				 : "cc", "memory"); \
+		*cc = ax; \
+	} \
+	static inline void do_##name##_lock##bits(M##bits *p, T##bits b, uint32_t *cc) \
+	{ \
+		uint32_t ax; \
+\
+		__asm__ volatile(setup "lock " mnemonic SFX##bits " %[b], %[p]\n\tlahf\n\tseto %%al" \
+				 : [p] "+m"(*p), "=&a"(ax) \
+				 : [b] "q"(b), [cc] "r"(*cc) \
+				 : "cc", "memory"); \
+		*cc = ax; \
 	}
 
-#define BINARY_REG(name, bits)                                                                                                      \
-	static OP(op_##name##_rr##bits)                                                                                             \
-	{                                                                                                                           \
-		uint32_t cc = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), GET(bits, in->r2), &cc));                                      \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_##name##_ri##bits)                                                                                             \
-	{                                                                                                                           \
-		uint32_t cc = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), (T##bits)(int64_t)in->imm, &cc));                              \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_LOAD(op_##name##_rm##bits, bits, uint32_t cc = cpu->cc;                                                                  \
+#define BINARY_REG(name, bits) \
+	static OP(op_##name##_rr##bits) \
+	{ \
+		uint32_t cc = cpu->cc; \
+\
+		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), GET(bits, in->r2), &cc)); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_##name##_ri##bits) \
+	{ \
+		uint32_t cc = cpu->cc; \
+\
+		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), (T##bits)(int64_t)in->imm, &cc)); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
+	} \
+	OP_LOAD(op_##name##_rm##bits, bits, uint32_t cc = cpu->cc; \
 		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), val, &cc)); cpu->cc = cc)
 
-#define BINARY_MEM_FORM(name, form, bits, operand)                                                                                  \
-	OP_UPDATE(op_##name##_##form##bits, bits, uint32_t cc = cpu->cc; T##bits b = (T##bits)(operand);                            \
-		  if (G_UNLIKELY(in->flags & INSN_LOCK)) do_##name##_lock##bits(p, b, &cc);                                         \
-		  else do_##name##_mem##bits(p, b, &cc);                                                                            \
-		  cpu->cc = cc)
+#define BINARY_MEM_FORM(name, form, bits, operand) \
+	OP_UPDATE(op_##name##_##form##bits, bits, uint32_t cc = cpu->cc; T##bits b = (T##bits)(operand); \
+		  if (G_UNLIKELY(in->flags & INSN_LOCK)) do_##name##_lock##bits(p, b, &cc); \
+		  else do_##name##_mem##bits(p, b, &cc); cpu->cc = cc)
 
-#define BINARY(name, mnemonic, setup, bits)                                                                                         \
-	BINARY_PRIMITIVE(name, mnemonic, setup, bits)                                                                               \
-	BINARY_REG(name, bits)                                                                                                      \
-	BINARY_MEM_FORM(name, mr, bits, GET(bits, in->r1))                                                                          \
+#define BINARY(name, mnemonic, setup, bits) \
+	BINARY_PRIMITIVE(name, mnemonic, setup, bits) \
+	BINARY_REG(name, bits) \
+	BINARY_MEM_FORM(name, mr, bits, GET(bits, in->r1)) \
 	BINARY_MEM_FORM(name, mi, bits, (int64_t)in->imm)
 
 #define NO_SETUP ""
@@ -101,26 +103,29 @@ EACH_SIZE(BINARY, XOR, "xor", NO_SETUP)
 EACH_SIZE(BINARY, ADC, "adc", CARRY_IN)
 EACH_SIZE(BINARY, SBB, "sbb", CARRY_IN)
 
-#define COMPARE(name, mnemonic, bits)                                                                                               \
-	static inline uint32_t do_##name##bits(T##bits a, T##bits b)                                                                \
-	{                                                                                                                           \
-		uint32_t ax;                                                                                                        \
-                                                                                                                                    \
-		__asm__(mnemonic SFX##bits " %[b], %[a]\n\tlahf\n\tseto %%al" : "=&a"(ax) : [a] "q"(a), [b] "q"(b) : "cc");         \
-		return ax;                                                                                                          \
-	}                                                                                                                           \
-	static OP(op_##name##_rr##bits)                                                                                             \
-	{                                                                                                                           \
-		cpu->cc = do_##name##bits(GET(bits, in->r1), GET(bits, in->r2));                                                    \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_##name##_ri##bits)                                                                                             \
-	{                                                                                                                           \
-		cpu->cc = do_##name##bits(GET(bits, in->r1), (T##bits)(int64_t)in->imm);                                            \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_LOAD(op_##name##_rm##bits, bits, cpu->cc = do_##name##bits(GET(bits, in->r1), val))                                      \
-	OP_LOAD(op_##name##_mr##bits, bits, cpu->cc = do_##name##bits(val, GET(bits, in->r1)))                                      \
+#define COMPARE(name, mnemonic, bits) \
+	static inline uint32_t do_##name##bits(T##bits a, T##bits b) \
+	{ \
+		uint32_t ax; \
+\
+		__asm__(mnemonic SFX##bits " %[b], %[a]\n\tlahf\n\tseto %%al" \
+			: "=&a"(ax) \
+			: [a] "q"(a), [b] "q"(b) \
+			: "cc"); \
+		return ax; \
+	} \
+	static OP(op_##name##_rr##bits) \
+	{ \
+		cpu->cc = do_##name##bits(GET(bits, in->r1), GET(bits, in->r2)); \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_##name##_ri##bits) \
+	{ \
+		cpu->cc = do_##name##bits(GET(bits, in->r1), (T##bits)(int64_t)in->imm); \
+		return NEXT(cpu, in); \
+	} \
+	OP_LOAD(op_##name##_rm##bits, bits, cpu->cc = do_##name##bits(GET(bits, in->r1), val)) \
+	OP_LOAD(op_##name##_mr##bits, bits, cpu->cc = do_##name##bits(val, GET(bits, in->r1))) \
 	OP_LOAD(op_##name##_mi##bits, bits, cpu->cc = do_##name##bits(val, (T##bits)(int64_t)in->imm))
 
 EACH_SIZE(COMPARE, CMP, "cmp")
@@ -131,40 +136,40 @@ EACH_SIZE(COMPARE, TEST, "test")
 /* LAHF/SETO of the old flags go in first, so that untouched ones come out again. */
 #define KEEP_FLAGS "addb $0x7f, %%al\n\tsahf\n\t"
 
-#define UNARY(name, mnemonic, bits)                                                                                                 \
-	static inline T##bits do_##name##bits(T##bits a, uint32_t *cc)                                                              \
-	{                                                                                                                           \
-		uint32_t ax = *cc;                                                                                                  \
-                                                                                                                                    \
-		__asm__(KEEP_FLAGS mnemonic SFX##bits " %[a]\n\tlahf\n\tseto %%al" : [a] "+q"(a), "+&a"(ax) : : "cc");              \
-		*cc = ax;                                                                                                           \
-		return a;                                                                                                           \
-	}                                                                                                                           \
-	static inline void do_##name##_mem##bits(M##bits *p, bool lock, uint32_t *cc)                                               \
-	{                                                                                                                           \
-		uint32_t ax = *cc;                                                                                                  \
-                                                                                                                                    \
-		if (lock)                                                                                                           \
-			__asm__ volatile(KEEP_FLAGS "lock " mnemonic SFX##bits " %[p]\n\tlahf\n\tseto %%al"                         \
-					 : [p] "+m"(*p), "+&a"(ax)                                                                  \
-					 :                                                                                          \
-					 : "cc", "memory");                                                                         \
-		else                                                                                                                \
-			__asm__ volatile(KEEP_FLAGS mnemonic SFX##bits " %[p]\n\tlahf\n\tseto %%al"                                 \
-					 : [p] "+m"(*p), "+&a"(ax)                                                                  \
-					 :                                                                                          \
-					 : "cc", "memory");                                                                         \
-		*cc = ax;                                                                                                           \
-	}                                                                                                                           \
-	static OP(op_##name##_r##bits)                                                                                              \
-	{                                                                                                                           \
-		uint32_t cc = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), &cc));                                                         \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_UPDATE(op_##name##_m##bits, bits, uint32_t cc = cpu->cc;                                                                 \
+#define UNARY(name, mnemonic, bits) \
+	static inline T##bits do_##name##bits(T##bits a, uint32_t *cc) \
+	{ \
+		uint32_t ax = *cc; \
+\
+		__asm__(KEEP_FLAGS mnemonic SFX##bits " %[a]\n\tlahf\n\tseto %%al" : [a] "+q"(a), "+&a"(ax) : : "cc"); \
+		*cc = ax; \
+		return a; \
+	} \
+	static inline void do_##name##_mem##bits(M##bits *p, bool lock, uint32_t *cc) \
+	{ \
+		uint32_t ax = *cc; \
+\
+		if (lock) \
+			__asm__ volatile(KEEP_FLAGS "lock " mnemonic SFX##bits " %[p]\n\tlahf\n\tseto %%al" \
+					 : [p] "+m"(*p), "+&a"(ax) \
+					 : \
+					 : "cc", "memory"); \
+		else \
+			__asm__ volatile(KEEP_FLAGS mnemonic SFX##bits " %[p]\n\tlahf\n\tseto %%al" \
+					 : [p] "+m"(*p), "+&a"(ax) \
+					 : \
+					 : "cc", "memory"); \
+		*cc = ax; \
+	} \
+	static OP(op_##name##_r##bits) \
+	{ \
+		uint32_t cc = cpu->cc; \
+\
+		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), &cc)); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
+	} \
+	OP_UPDATE(op_##name##_m##bits, bits, uint32_t cc = cpu->cc; \
 		  do_##name##_mem##bits(p, in->flags & INSN_LOCK, &cc); cpu->cc = cc)
 
 EACH_SIZE(UNARY, INC, "inc")
@@ -174,38 +179,40 @@ EACH_SIZE(UNARY, NOT, "not")
 
 /* ---- shifts and rotates by immediate or CL; a masked count of 0 leaves the flags alone ---- */
 
-#define SHIFT(name, mnemonic, bits)                                                                                                 \
-	static inline T##bits do_##name##bits(T##bits a, uint8_t count, uint32_t *cc)                                               \
-	{                                                                                                                           \
-		uint32_t ax = *cc;                                                                                                  \
-                                                                                                                                    \
-		__asm__(KEEP_FLAGS mnemonic SFX##bits " %%cl, %[a]\n\tlahf\n\tseto %%al"                                            \
-			: [a] "+q"(a), "+&a"(ax)                                                                                    \
-			: "c"(count)                                                                                                \
-			: "cc");                                                                                                    \
-		*cc = ax;                                                                                                           \
-		return a;                                                                                                           \
-	}                                                                                                                           \
-	static OP(op_##name##_ri##bits)                                                                                             \
-	{                                                                                                                           \
-		uint32_t cc = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), (uint8_t)in->imm, &cc));                                       \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_##name##_rc##bits)                                                                                             \
-	{                                                                                                                           \
-		uint32_t cc = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), REG8(cpu, X86_RCX * 8), &cc));                                 \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_UPDATE(op_##name##_mi##bits, bits, uint32_t cc = cpu->cc;                                                                \
-		  *(volatile M##bits *)p = do_##name##bits(*(volatile M##bits *)p, (uint8_t)in->imm, &cc); cpu->cc = cc)            \
-	OP_UPDATE(op_##name##_mc##bits, bits, uint32_t cc = cpu->cc;                                                                \
-		  *(volatile M##bits *)p = do_##name##bits(*(volatile M##bits *)p, REG8(cpu, X86_RCX * 8), &cc); cpu->cc = cc)
+#define SHIFT(name, mnemonic, bits) \
+	static inline T##bits do_##name##bits(T##bits a, uint8_t count, uint32_t *cc) \
+	{ \
+		uint32_t ax = *cc; \
+\
+		__asm__(KEEP_FLAGS mnemonic SFX##bits " %%cl, %[a]\n\tlahf\n\tseto %%al" \
+			: [a] "+q"(a), "+&a"(ax) \
+			: "c"(count) \
+			: "cc"); \
+		*cc = ax; \
+		return a; \
+	} \
+	static OP(op_##name##_ri##bits) \
+	{ \
+		uint32_t cc = cpu->cc; \
+\
+		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), (uint8_t)in->imm, &cc)); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_##name##_rc##bits) \
+	{ \
+		uint32_t cc = cpu->cc; \
+\
+		PUT##bits(in->r1, do_##name##bits(GET(bits, in->r1), REG8(cpu, X86_RCX * 8), &cc)); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
+	} \
+	OP_UPDATE(op_##name##_mi##bits, bits, uint32_t cc = cpu->cc; \
+		  *(volatile M##bits *)p = do_##name##bits(*(volatile M##bits *)p, (uint8_t)in->imm, &cc); \
+		  cpu->cc = cc) \
+	OP_UPDATE(op_##name##_mc##bits, bits, uint32_t cc = cpu->cc; \
+		  *(volatile M##bits *)p = do_##name##bits(*(volatile M##bits *)p, REG8(cpu, X86_RCX * 8), &cc); \
+		  cpu->cc = cc)
 
 EACH_SIZE(SHIFT, SHL, "shl")
 EACH_SIZE(SHIFT, SHR, "shr")
@@ -215,37 +222,37 @@ EACH_SIZE(SHIFT, ROR, "ror")
 
 /* ---- IMUL with two or three operands (one operand: op-legacy.c) ---- */
 
-#define IMUL(name, bits)                                                                                                            \
-	static inline T##bits do_IMUL##bits(T##bits a, T##bits b, uint32_t *cc)                                                     \
-	{                                                                                                                           \
-		uint32_t ax = *cc;                                                                                                  \
-                                                                                                                                    \
-		__asm__(KEEP_FLAGS "imul" SFX##bits " %[b], %[a]\n\tlahf\n\tseto %%al"                                              \
-			: [a] "+r"(a), "+&a"(ax)                                                                                    \
-			: [b] "r"(b)                                                                                                \
-			: "cc");                                                                                                    \
-		*cc = ax;                                                                                                           \
-		return a;                                                                                                           \
-	}                                                                                                                           \
-	static OP(op_IMUL_rr##bits)                                                                                                 \
-	{                                                                                                                           \
-		uint32_t cc = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		PUT##bits(in->r1, do_IMUL##bits(GET(bits, in->r1), GET(bits, in->r2), &cc));                                        \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_LOAD(op_IMUL_rm##bits, bits, uint32_t cc = cpu->cc;                                                                      \
-		PUT##bits(in->r1, do_IMUL##bits(GET(bits, in->r1), val, &cc)); cpu->cc = cc)                                        \
-	static OP(op_IMUL_rri##bits)                                                                                                \
-	{                                                                                                                           \
-		uint32_t cc = cpu->cc;                                                                                              \
-                                                                                                                                    \
-		PUT##bits(in->r1, do_IMUL##bits(GET(bits, in->r2), (T##bits)(int64_t)in->imm, &cc));                                \
-		cpu->cc = cc;                                                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_LOAD(op_IMUL_rmi##bits, bits, uint32_t cc = cpu->cc;                                                                     \
+#define IMUL(name, bits) \
+	static inline T##bits do_IMUL##bits(T##bits a, T##bits b, uint32_t *cc) \
+	{ \
+		uint32_t ax = *cc; \
+\
+		__asm__(KEEP_FLAGS "imul" SFX##bits " %[b], %[a]\n\tlahf\n\tseto %%al" \
+			: [a] "+r"(a), "+&a"(ax) \
+			: [b] "r"(b) \
+			: "cc"); \
+		*cc = ax; \
+		return a; \
+	} \
+	static OP(op_IMUL_rr##bits) \
+	{ \
+		uint32_t cc = cpu->cc; \
+\
+		PUT##bits(in->r1, do_IMUL##bits(GET(bits, in->r1), GET(bits, in->r2), &cc)); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
+	} \
+	OP_LOAD(op_IMUL_rm##bits, bits, uint32_t cc = cpu->cc; \
+		PUT##bits(in->r1, do_IMUL##bits(GET(bits, in->r1), val, &cc)); cpu->cc = cc) \
+	static OP(op_IMUL_rri##bits) \
+	{ \
+		uint32_t cc = cpu->cc; \
+\
+		PUT##bits(in->r1, do_IMUL##bits(GET(bits, in->r2), (T##bits)(int64_t)in->imm, &cc)); \
+		cpu->cc = cc; \
+		return NEXT(cpu, in); \
+	} \
+	OP_LOAD(op_IMUL_rmi##bits, bits, uint32_t cc = cpu->cc; \
 		PUT##bits(in->r1, do_IMUL##bits(val, (T##bits)(int64_t)in->imm, &cc)); cpu->cc = cc)
 
 IMUL(, 16)
@@ -254,34 +261,34 @@ IMUL(, 64)
 
 /* ---- moves ---- */
 
-#define MOVES(name, bits)                                                                                                           \
-	static OP(op_MOV_rr##bits)                                                                                                  \
-	{                                                                                                                           \
-		PUT##bits(in->r1, GET(bits, in->r2));                                                                               \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_MOV_ri##bits)                                                                                                  \
-	{                                                                                                                           \
-		PUT##bits(in->r1, (T##bits)(int64_t)in->imm);                                                                       \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_LOAD(op_MOV_rm##bits, bits, PUT##bits(in->r1, val))                                                                      \
-	OP_STORE(op_MOV_mr##bits, bits, GET(bits, in->r1))                                                                          \
-	OP_STORE(op_MOV_mi##bits, bits, (int64_t)in->imm)                                                                           \
-	/* accumulator <-> [64-bit absolute address] in imm64 */                                                                    \
-	static OP(op_MOV_load_abs##bits)                                                                                            \
-	{                                                                                                                           \
-		uint64_t base = in->seg >= X86_FS ? cpu->seg[in->seg].base : 0;                                                     \
-                                                                                                                                    \
-		PUT##bits(X86_RAX * 8, soft_load##bits(cpu, in, base + in->imm64));                                                 \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	static OP(op_MOV_store_abs##bits)                                                                                           \
-	{                                                                                                                           \
-		uint64_t base = in->seg >= X86_FS ? cpu->seg[in->seg].base : 0;                                                     \
-                                                                                                                                    \
-		soft_store##bits(cpu, in, base + in->imm64, GET(bits, X86_RAX * 8));                                                \
-		return NEXT(cpu, in);                                                                                               \
+#define MOVES(name, bits) \
+	static OP(op_MOV_rr##bits) \
+	{ \
+		PUT##bits(in->r1, GET(bits, in->r2)); \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_MOV_ri##bits) \
+	{ \
+		PUT##bits(in->r1, (T##bits)(int64_t)in->imm); \
+		return NEXT(cpu, in); \
+	} \
+	OP_LOAD(op_MOV_rm##bits, bits, PUT##bits(in->r1, val)) \
+	OP_STORE(op_MOV_mr##bits, bits, GET(bits, in->r1)) \
+	OP_STORE(op_MOV_mi##bits, bits, (int64_t)in->imm) \
+	/* accumulator <-> [64-bit absolute address] in imm64 */ \
+	static OP(op_MOV_load_abs##bits) \
+	{ \
+		uint64_t base = in->seg >= X86_FS ? cpu->seg[in->seg].base : 0; \
+\
+		PUT##bits(X86_RAX * 8, soft_load##bits(cpu, in, base + in->imm64)); \
+		return NEXT(cpu, in); \
+	} \
+	static OP(op_MOV_store_abs##bits) \
+	{ \
+		uint64_t base = in->seg >= X86_FS ? cpu->seg[in->seg].base : 0; \
+\
+		soft_store##bits(cpu, in, base + in->imm64, GET(bits, X86_RAX * 8)); \
+		return NEXT(cpu, in); \
 	}
 
 EACH_SIZE(MOVES, MOV)
@@ -292,12 +299,12 @@ static OP(op_MOV_r_imm64)
 	return NEXT(cpu, in);
 }
 
-#define EXTEND(name, to, from, stype)                                                                                               \
-	static OP(op_##name##_rr##to##_##from)                                                                                      \
-	{                                                                                                                           \
-		PUT##to(in->r1, (T##to)(stype)GET(from, in->r2));                                                                   \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
+#define EXTEND(name, to, from, stype) \
+	static OP(op_##name##_rr##to##_##from) \
+	{ \
+		PUT##to(in->r1, (T##to)(stype)GET(from, in->r2)); \
+		return NEXT(cpu, in); \
+	} \
 	OP_LOAD(op_##name##_rm##to##_##from, from, PUT##to(in->r1, (T##to)(stype)val))
 
 EXTEND(MOVZX, 16, 8, uint8_t)
@@ -351,15 +358,16 @@ static inline bool condition(const struct soft_cpu *cpu, const struct insn *in)
 	return hit != (in->aux32 >> 1);
 }
 
-#define CMOV(bits)                                                                                                                  \
-	static OP(op_CMOV_rr##bits)                                                                                                 \
-	{                                                                                                                           \
-		T##bits val = GET(bits, in->r2), old = GET(bits, in->r1);                                                           \
-                                                                                                                                    \
-		PUT##bits(in->r1, condition(cpu, in) ? val : old);                                                                  \
-		return NEXT(cpu, in);                                                                                               \
-	}                                                                                                                           \
-	OP_LOAD(op_CMOV_rm##bits, bits, T##bits old = GET(bits, in->r1); PUT##bits(in->r1, condition(cpu, in) ? val : old))
+#define CMOV(bits) \
+	static OP(op_CMOV_rr##bits) \
+	{ \
+		T##bits val = GET(bits, in->r2), old = GET(bits, in->r1); \
+\
+		PUT##bits(in->r1, condition(cpu, in) ? val : old); \
+		return NEXT(cpu, in); \
+	} \
+	OP_LOAD(op_CMOV_rm##bits, bits, T##bits old = GET(bits, in->r1); \
+		PUT##bits(in->r1, condition(cpu, in) ? val : old))
 
 CMOV(16)
 CMOV(32)
@@ -381,11 +389,14 @@ struct binary_row {
 };
 
 #define BINARY_ROW(name) \
-	{ ZYDIS_MNEMONIC_##name, SIZES(op_##name##_rr), SIZES(op_##name##_ri), SIZES(op_##name##_rm), SIZES(op_##name##_mr), SIZES(op_##name##_mi) }
+	{ \
+		ZYDIS_MNEMONIC_##name, SIZES(op_##name##_rr), SIZES(op_##name##_ri), SIZES(op_##name##_rm), \
+			SIZES(op_##name##_mr), SIZES(op_##name##_mi) \
+	}
 
 static const struct binary_row binary_rows[] = {
-	BINARY_ROW(ADD), BINARY_ROW(OR), BINARY_ROW(AND), BINARY_ROW(SUB), BINARY_ROW(XOR), BINARY_ROW(ADC), BINARY_ROW(SBB), BINARY_ROW(CMP),
-	BINARY_ROW(TEST), BINARY_ROW(MOV),
+	BINARY_ROW(ADD), BINARY_ROW(OR),  BINARY_ROW(AND), BINARY_ROW(SUB),  BINARY_ROW(XOR),
+	BINARY_ROW(ADC), BINARY_ROW(SBB), BINARY_ROW(CMP), BINARY_ROW(TEST), BINARY_ROW(MOV),
 };
 
 struct unary_row {
@@ -406,9 +417,13 @@ struct shift_row {
 };
 
 #define SHIFT_ROW(name) \
-	{ ZYDIS_MNEMONIC_##name, SIZES(op_##name##_ri), SIZES(op_##name##_rc), SIZES(op_##name##_mi), SIZES(op_##name##_mc) }
+	{ \
+		ZYDIS_MNEMONIC_##name, SIZES(op_##name##_ri), SIZES(op_##name##_rc), SIZES(op_##name##_mi), \
+			SIZES(op_##name##_mc) \
+	}
 
-static const struct shift_row shift_rows[] = { SHIFT_ROW(SHL), SHIFT_ROW(SHR), SHIFT_ROW(SAR), SHIFT_ROW(ROL), SHIFT_ROW(ROR) };
+static const struct shift_row shift_rows[] = { SHIFT_ROW(SHL), SHIFT_ROW(SHR), SHIFT_ROW(SAR), SHIFT_ROW(ROL),
+					       SHIFT_ROW(ROR) };
 
 struct condition_row {
 	ZydisMnemonic cmov, set;
@@ -417,14 +432,22 @@ struct condition_row {
 };
 
 static const struct condition_row condition_rows[] = {
-	{ ZYDIS_MNEMONIC_CMOVO, ZYDIS_MNEMONIC_SETO, CC_OF, 0 },	      { ZYDIS_MNEMONIC_CMOVNO, ZYDIS_MNEMONIC_SETNO, CC_OF, 2 },
-	{ ZYDIS_MNEMONIC_CMOVB, ZYDIS_MNEMONIC_SETB, CC_CF, 0 },	      { ZYDIS_MNEMONIC_CMOVNB, ZYDIS_MNEMONIC_SETNB, CC_CF, 2 },
-	{ ZYDIS_MNEMONIC_CMOVZ, ZYDIS_MNEMONIC_SETZ, CC_ZF, 0 },	      { ZYDIS_MNEMONIC_CMOVNZ, ZYDIS_MNEMONIC_SETNZ, CC_ZF, 2 },
-	{ ZYDIS_MNEMONIC_CMOVBE, ZYDIS_MNEMONIC_SETBE, CC_CF | CC_ZF, 0 },    { ZYDIS_MNEMONIC_CMOVNBE, ZYDIS_MNEMONIC_SETNBE, CC_CF | CC_ZF, 2 },
-	{ ZYDIS_MNEMONIC_CMOVS, ZYDIS_MNEMONIC_SETS, CC_SF, 0 },	      { ZYDIS_MNEMONIC_CMOVNS, ZYDIS_MNEMONIC_SETNS, CC_SF, 2 },
-	{ ZYDIS_MNEMONIC_CMOVP, ZYDIS_MNEMONIC_SETP, CC_PF, 0 },	      { ZYDIS_MNEMONIC_CMOVNP, ZYDIS_MNEMONIC_SETNP, CC_PF, 2 },
-	{ ZYDIS_MNEMONIC_CMOVL, ZYDIS_MNEMONIC_SETL, 0, 1 },		      { ZYDIS_MNEMONIC_CMOVNL, ZYDIS_MNEMONIC_SETNL, 0, 3 },
-	{ ZYDIS_MNEMONIC_CMOVLE, ZYDIS_MNEMONIC_SETLE, CC_ZF, 1 },	      { ZYDIS_MNEMONIC_CMOVNLE, ZYDIS_MNEMONIC_SETNLE, CC_ZF, 3 },
+	{ ZYDIS_MNEMONIC_CMOVO, ZYDIS_MNEMONIC_SETO, CC_OF, 0 },
+	{ ZYDIS_MNEMONIC_CMOVNO, ZYDIS_MNEMONIC_SETNO, CC_OF, 2 },
+	{ ZYDIS_MNEMONIC_CMOVB, ZYDIS_MNEMONIC_SETB, CC_CF, 0 },
+	{ ZYDIS_MNEMONIC_CMOVNB, ZYDIS_MNEMONIC_SETNB, CC_CF, 2 },
+	{ ZYDIS_MNEMONIC_CMOVZ, ZYDIS_MNEMONIC_SETZ, CC_ZF, 0 },
+	{ ZYDIS_MNEMONIC_CMOVNZ, ZYDIS_MNEMONIC_SETNZ, CC_ZF, 2 },
+	{ ZYDIS_MNEMONIC_CMOVBE, ZYDIS_MNEMONIC_SETBE, CC_CF | CC_ZF, 0 },
+	{ ZYDIS_MNEMONIC_CMOVNBE, ZYDIS_MNEMONIC_SETNBE, CC_CF | CC_ZF, 2 },
+	{ ZYDIS_MNEMONIC_CMOVS, ZYDIS_MNEMONIC_SETS, CC_SF, 0 },
+	{ ZYDIS_MNEMONIC_CMOVNS, ZYDIS_MNEMONIC_SETNS, CC_SF, 2 },
+	{ ZYDIS_MNEMONIC_CMOVP, ZYDIS_MNEMONIC_SETP, CC_PF, 0 },
+	{ ZYDIS_MNEMONIC_CMOVNP, ZYDIS_MNEMONIC_SETNP, CC_PF, 2 },
+	{ ZYDIS_MNEMONIC_CMOVL, ZYDIS_MNEMONIC_SETL, 0, 1 },
+	{ ZYDIS_MNEMONIC_CMOVNL, ZYDIS_MNEMONIC_SETNL, 0, 3 },
+	{ ZYDIS_MNEMONIC_CMOVLE, ZYDIS_MNEMONIC_SETLE, CC_ZF, 1 },
+	{ ZYDIS_MNEMONIC_CMOVNLE, ZYDIS_MNEMONIC_SETNLE, CC_ZF, 3 },
 };
 
 static unsigned size_index(unsigned bits)
@@ -508,13 +531,23 @@ static op_fn decode_imul(struct decoder *d, struct insn *in)
 static op_fn decode_extend(struct decoder *d)
 {
 	static const op_fn zx[2][3][2] = {
-		{ { op_MOVZX_rr16_8, op_MOVZX_rm16_8 }, { op_MOVZX_rr32_8, op_MOVZX_rm32_8 }, { op_MOVZX_rr64_8, op_MOVZX_rm64_8 } },
-		{ { op_MOVZX_rr16_16, op_MOVZX_rm16_16 }, { op_MOVZX_rr32_16, op_MOVZX_rm32_16 }, { op_MOVZX_rr64_16, op_MOVZX_rm64_16 } },
+		{ { op_MOVZX_rr16_8, op_MOVZX_rm16_8 },
+		  { op_MOVZX_rr32_8, op_MOVZX_rm32_8 },
+		  { op_MOVZX_rr64_8, op_MOVZX_rm64_8 } },
+		{ { op_MOVZX_rr16_16, op_MOVZX_rm16_16 },
+		  { op_MOVZX_rr32_16, op_MOVZX_rm32_16 },
+		  { op_MOVZX_rr64_16, op_MOVZX_rm64_16 } },
 	};
 	static const op_fn sx[3][3][2] = {
-		{ { op_MOVSX_rr16_8, op_MOVSX_rm16_8 }, { op_MOVSX_rr32_8, op_MOVSX_rm32_8 }, { op_MOVSX_rr64_8, op_MOVSX_rm64_8 } },
-		{ { op_MOVSX_rr16_16, op_MOVSX_rm16_16 }, { op_MOVSX_rr32_16, op_MOVSX_rm32_16 }, { op_MOVSX_rr64_16, op_MOVSX_rm64_16 } },
-		{ { op_MOVSX_rr16_32, op_MOVSX_rm16_32 }, { op_MOVSX_rr32_32, op_MOVSX_rm32_32 }, { op_MOVSX_rr64_32, op_MOVSX_rm64_32 } },
+		{ { op_MOVSX_rr16_8, op_MOVSX_rm16_8 },
+		  { op_MOVSX_rr32_8, op_MOVSX_rm32_8 },
+		  { op_MOVSX_rr64_8, op_MOVSX_rm64_8 } },
+		{ { op_MOVSX_rr16_16, op_MOVSX_rm16_16 },
+		  { op_MOVSX_rr32_16, op_MOVSX_rm32_16 },
+		  { op_MOVSX_rr64_16, op_MOVSX_rm64_16 } },
+		{ { op_MOVSX_rr16_32, op_MOVSX_rm16_32 },
+		  { op_MOVSX_rr32_32, op_MOVSX_rm32_32 },
+		  { op_MOVSX_rr64_32, op_MOVSX_rm64_32 } },
 	};
 	/* MOVSXD r16, r/m16: what it does not write it does not read (SDM, MOVSXD). */
 	unsigned to = size_index(d->op[0].size) - 1, from = MIN(size_index(d->op[1].size), to + 1);
@@ -568,7 +601,8 @@ op_fn decode_alu(struct decoder *d, struct insn *in)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(binary_rows); i++) {
 		if (binary_rows[i].mnemonic == m)
-			return m == ZYDIS_MNEMONIC_MOV ? decode_mov(d, in, &binary_rows[i]) : decode_binary(d, &binary_rows[i]);
+			return m == ZYDIS_MNEMONIC_MOV ? decode_mov(d, in, &binary_rows[i]) :
+							 decode_binary(d, &binary_rows[i]);
 	}
 	for (size_t i = 0; i < G_N_ELEMENTS(unary_rows); i++) {
 		if (unary_rows[i].mnemonic == m)

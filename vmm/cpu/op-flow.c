@@ -4,12 +4,12 @@
 
 /* ---- conditions: cc is in LAHF/SETO form ---- */
 
-#define COND_O(cc) ((cc) & CC_OF)
-#define COND_B(cc) ((cc) & CC_CF)
-#define COND_Z(cc) ((cc) & CC_ZF)
+#define COND_O(cc) ((cc)&CC_OF)
+#define COND_B(cc) ((cc)&CC_CF)
+#define COND_Z(cc) ((cc)&CC_ZF)
 #define COND_BE(cc) ((cc) & (CC_CF | CC_ZF))
-#define COND_S(cc) ((cc) & CC_SF)
-#define COND_P(cc) ((cc) & CC_PF)
+#define COND_S(cc) ((cc)&CC_SF)
+#define COND_P(cc) ((cc)&CC_PF)
 #define COND_L(cc) (((cc) >> 15 ^ (cc)) & 1)
 #define COND_LE(cc) (COND_Z(cc) || COND_L(cc))
 #define COND_NO(cc) (!COND_O(cc))
@@ -71,21 +71,21 @@ static OP(op_jmp)
 	return go(cpu, in, 1, rip);
 }
 
-#define JCC(cond)                                                                          \
-	static OP(op_j64_##cond)                                                           \
-	{                                                                                  \
-		if (COND_##cond(cpu->cc))                                                  \
-			return go(cpu, in, 1, taken_rip(cpu, in));                         \
-		return go(cpu, in, 0, INSN_NEXT_RIP(cpu, in));                             \
-	}                                                                                  \
-	static OP(op_j_##cond)                                                             \
-	{                                                                                  \
-		uint64_t rip = narrow_rip(cpu, in, taken_rip(cpu, in));                    \
-                                                                                           \
-		if (!(COND_##cond(cpu->cc)))                                               \
-			return go(cpu, in, 0, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in)));  \
-		check_target(cpu, in, rip);                                                \
-		return go(cpu, in, 1, rip);                                                \
+#define JCC(cond) \
+	static OP(op_j64_##cond) \
+	{ \
+		if (COND_##cond(cpu->cc)) \
+			return go(cpu, in, 1, taken_rip(cpu, in)); \
+		return go(cpu, in, 0, INSN_NEXT_RIP(cpu, in)); \
+	} \
+	static OP(op_j_##cond) \
+	{ \
+		uint64_t rip = narrow_rip(cpu, in, taken_rip(cpu, in)); \
+\
+		if (!(COND_##cond(cpu->cc))) \
+			return go(cpu, in, 0, soft_ip_mask(cpu, INSN_NEXT_RIP(cpu, in))); \
+		check_target(cpu, in, rip); \
+		return go(cpu, in, 1, rip); \
 	}
 
 JCC(O)
@@ -175,24 +175,24 @@ static inline uint64_t stack_address(struct soft_cpu *cpu, const struct insn *in
 }
 
 /* value is pushed, then the op ends with `after`. */
-#define OP_PUSH64(name, value, after)                                                              \
-	OP_SLOW(name)                                                                              \
-	{                                                                                          \
-		uint64_t val = (value), rsp = cpu->gpr[X86_RSP] - 8;                               \
-                                                                                                   \
-		soft_store64(cpu, in, stack_address(cpu, in, rsp), val);                           \
-		cpu->gpr[X86_RSP] = rsp;                                                           \
-		return after;                                                                      \
-	}                                                                                          \
-	static OP(name)                                                                            \
-	{                                                                                          \
-		u64_alias *p = quick_push(cpu);                                                    \
-                                                                                                   \
-		if (G_UNLIKELY(!p))                                                                \
-			return name##_slow(cpu, in);                                               \
-		*(volatile u64_alias *)p = (value);                                                \
-		cpu->gpr[X86_RSP] -= 8;                                                            \
-		return after;                                                                      \
+#define OP_PUSH64(name, value, after) \
+	OP_SLOW(name) \
+	{ \
+		uint64_t val = (value), rsp = cpu->gpr[X86_RSP] - 8; \
+\
+		soft_store64(cpu, in, stack_address(cpu, in, rsp), val); \
+		cpu->gpr[X86_RSP] = rsp; \
+		return after; \
+	} \
+	static OP(name) \
+	{ \
+		u64_alias *p = quick_push(cpu); \
+\
+		if (G_UNLIKELY(!p)) \
+			return name##_slow(cpu, in); \
+		*(volatile u64_alias *)p = (value); \
+		cpu->gpr[X86_RSP] -= 8; \
+		return after; \
 	}
 
 OP_PUSH64(op_push64_r, REG64(cpu, in->r1), NEXT(cpu, in))
@@ -340,7 +340,9 @@ static void push(struct soft_cpu *cpu, const struct insn *in, uint64_t val, unsi
 
 static uint64_t load_size(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size)
 {
-	return size == 2 ? soft_load16(cpu, in, addr) : size == 4 ? soft_load32(cpu, in, addr) : soft_load64(cpu, in, addr);
+	return size == 2 ? soft_load16(cpu, in, addr) :
+	       size == 4 ? soft_load32(cpu, in, addr) :
+			   soft_load64(cpu, in, addr);
 }
 
 /* Value at SS:offset, offset masked to the stack width. */
@@ -501,17 +503,20 @@ struct jcc_row {
 };
 
 static const struct jcc_row jcc_rows[] = {
-	{ ZYDIS_MNEMONIC_JO, op_j64_O, op_j_O },	{ ZYDIS_MNEMONIC_JNO, op_j64_NO, op_j_NO },
-	{ ZYDIS_MNEMONIC_JB, op_j64_B, op_j_B },	{ ZYDIS_MNEMONIC_JNB, op_j64_NB, op_j_NB },
-	{ ZYDIS_MNEMONIC_JZ, op_j64_Z, op_j_Z },	{ ZYDIS_MNEMONIC_JNZ, op_j64_NZ, op_j_NZ },
-	{ ZYDIS_MNEMONIC_JBE, op_j64_BE, op_j_BE },	{ ZYDIS_MNEMONIC_JNBE, op_j64_NBE, op_j_NBE },
-	{ ZYDIS_MNEMONIC_JS, op_j64_S, op_j_S },	{ ZYDIS_MNEMONIC_JNS, op_j64_NS, op_j_NS },
-	{ ZYDIS_MNEMONIC_JP, op_j64_P, op_j_P },	{ ZYDIS_MNEMONIC_JNP, op_j64_NP, op_j_NP },
-	{ ZYDIS_MNEMONIC_JL, op_j64_L, op_j_L },	{ ZYDIS_MNEMONIC_JNL, op_j64_NL, op_j_NL },
-	{ ZYDIS_MNEMONIC_JLE, op_j64_LE, op_j_LE },	{ ZYDIS_MNEMONIC_JNLE, op_j64_NLE, op_j_NLE },
+	{ ZYDIS_MNEMONIC_JO, op_j64_O, op_j_O },    { ZYDIS_MNEMONIC_JNO, op_j64_NO, op_j_NO },
+	{ ZYDIS_MNEMONIC_JB, op_j64_B, op_j_B },    { ZYDIS_MNEMONIC_JNB, op_j64_NB, op_j_NB },
+	{ ZYDIS_MNEMONIC_JZ, op_j64_Z, op_j_Z },    { ZYDIS_MNEMONIC_JNZ, op_j64_NZ, op_j_NZ },
+	{ ZYDIS_MNEMONIC_JBE, op_j64_BE, op_j_BE }, { ZYDIS_MNEMONIC_JNBE, op_j64_NBE, op_j_NBE },
+	{ ZYDIS_MNEMONIC_JS, op_j64_S, op_j_S },    { ZYDIS_MNEMONIC_JNS, op_j64_NS, op_j_NS },
+	{ ZYDIS_MNEMONIC_JP, op_j64_P, op_j_P },    { ZYDIS_MNEMONIC_JNP, op_j64_NP, op_j_NP },
+	{ ZYDIS_MNEMONIC_JL, op_j64_L, op_j_L },    { ZYDIS_MNEMONIC_JNL, op_j64_NL, op_j_NL },
+	{ ZYDIS_MNEMONIC_JLE, op_j64_LE, op_j_LE }, { ZYDIS_MNEMONIC_JNLE, op_j64_NLE, op_j_NLE },
 };
 
-/* A relative branch: target and, for both successors, whether they start in the block's page. d->page_off is the block start's offset in its page. */
+/*
+ * A relative branch: target and, for both successors, whether they start in the block's page. d->page_off is the block
+ * start's offset in its page.
+ */
 static op_fn direct(struct decoder *d, struct insn *in, op_fn fn)
 {
 	int64_t rel = d->op[0].imm.value.s, target = (int64_t)in->off + in->len + rel;
@@ -520,7 +525,8 @@ static op_fn direct(struct decoder *d, struct insn *in, op_fn fn)
 	d->end = true;
 	in->imm = (int32_t)target;
 	in->aux = 0;
-	if (d->page_off + target >= 0 && d->page_off + target < (int64_t)MEMORY_PAGE_SIZE && !(in->flags & INSN_OP16) && d->mode != MODE_16)
+	if (d->page_off + target >= 0 && d->page_off + target < (int64_t)MEMORY_PAGE_SIZE && !(in->flags & INSN_OP16) &&
+	    d->mode != MODE_16)
 		in->aux |= LINK_TAKEN;
 	if (d->page_off + fall < (int64_t)MEMORY_PAGE_SIZE)
 		in->aux |= LINK_FALL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The instructions that move floating-point and vector state as a whole, and the x87 control words. SDM volume 1 chapters 8, 10 and 13.
+ * The instructions that move floating-point and vector state as a whole, and the x87 control words. SDM volume 1
+ * chapters 8, 10 and 13.
  *
- * State components: x87 (bit 0), SSE (bit 1), AVX (bit 2); standard XSAVE format only, since CPUID does not offer the compacted one. The guest's image in
- * struct soft_cpu has FXSAVE's layout, so most of this is copying pieces of it.
+ * State components: x87 (bit 0), SSE (bit 1), AVX (bit 2); standard XSAVE format only, since CPUID does not offer the
+ * compacted one. The guest's image in struct soft_cpu has FXSAVE's layout, so most of this is copying pieces of it.
  */
 #include <string.h>
 
@@ -354,7 +355,10 @@ static void check_fx(struct soft_cpu *cpu, const struct insn *in, uint64_t addr,
 		soft_gp(cpu, in, 0);
 }
 
-/* The image as memory shows it: 64-bit pointers with REX.W, otherwise 32-bit ones with (zero) selectors; XMM8-15 only in 64-bit mode. */
+/*
+ * The image as memory shows it: 64-bit pointers with REX.W, otherwise 32-bit ones with (zero) selectors; XMM8-15 only
+ * in 64-bit mode.
+ */
 static void fx_image(const struct soft_cpu *cpu, const struct insn *in, uint8_t image[FX_SIZE])
 {
 	memcpy(image, &cpu->fx, FX_SIZE);
@@ -444,7 +448,10 @@ static bool all_zero(const void *p, size_t len)
 	return true;
 }
 
-/* XINUSE: components that are not in their initial state. Saying "in use" is always right; saying "initial" must be true. */
+/*
+ * XINUSE: components that are not in their initial state. Saying "in use" is always right; saying "initial" must be
+ * true.
+ */
 static uint64_t in_use(const struct soft_cpu *cpu)
 {
 	size_t n = soft_is64(cpu) ? 16 : 8;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Vector instructions whose memory is touched element by element: gathers, masked loads and stores. They cannot run as themselves: every element may lie in
- * another page, and masked-off elements must not fault. SDM volume 2: VGATHER*, VPGATHER*, VMASKMOV*, VPMASKMOV*, MASKMOVQ, MASKMOVDQU.
+ * Vector instructions whose memory is touched element by element: gathers, masked loads and stores. They cannot run as
+ * themselves: every element may lie in another page, and masked-off elements must not fault. SDM volume 2: VGATHER*,
+ * VPGATHER*, VMASKMOV*, VPMASKMOV*, MASKMOVQ, MASKMOVDQU.
  */
 #include <string.h>
 
