@@ -394,6 +394,51 @@ static void test_legacy(void)
 	board_free(board);
 }
 
+/* A period of more than half of what a 32-bit comparator shows: it stays where it is until it is reached. */
+static void test_long_period(void)
+{
+	struct board *board = board_new();
+	const uint32_t period = 0xf0000000;
+
+	put32(board, T_CONFIG(1), ENABLE | PERIODIC | SET_VALUE | BITS32 | ROUTE(21u));
+	put32(board, T_COMPARE(1), period);
+	for (unsigned i = 0; i < 3; i++)
+		g_assert_cmphex(get32(board, T_COMPARE(1)), ==, period);
+	put32(board, CONFIG, 1);
+	run(board, 0xc0000000);
+	g_assert_cmphex(get32(board, T_COMPARE(1)), ==, period);
+	run(board, 0x2fffffff);
+	g_assert_cmpuint(take_edges(board, 21), ==, 0);
+	run(board, 1);
+	g_assert_cmpuint(take_edges(board, 21), ==, 1);
+	g_assert_cmphex(get32(board, T_COMPARE(1)), ==, 2 * period);
+	run(board, period - 1);
+	g_assert_cmpuint(take_edges(board, 21), ==, 0);
+	run(board, 1);
+	g_assert_cmpuint(take_edges(board, 21), ==, 1);
+	board_free(board);
+}
+
+/* A halted counter that stands on a comparator matches it when it is let go, also after a journey. */
+static void test_save_halted(void)
+{
+	struct board *board = board_new(), *other = board_new();
+	g_autoptr(GByteArray) state = g_byte_array_new();
+	size_t used;
+
+	put(board, COUNTER, 5000);
+	put32(board, T_CONFIG(2), ENABLE | ROUTE(22u));
+	put(board, T_COMPARE(2), 5000);
+	device_save(hpet_device(board->hpet), state);
+	g_assert_true(device_load(hpet_device(other->hpet), state->data, state->len, &used, NULL));
+	put32(board, CONFIG, 1);
+	put32(other, CONFIG, 1);
+	g_assert_cmpuint(take_edges(board, 22), ==, 1);
+	g_assert_cmpuint(take_edges(other, 22), ==, 1);
+	board_free(board);
+	board_free(other);
+}
+
 static void test_save(void)
 {
 	struct board *board = board_new(), *other = board_new();
@@ -436,6 +481,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/hpet/level", test_level);
 	g_test_add_func("/hpet/message", test_message);
 	g_test_add_func("/hpet/legacy", test_legacy);
+	g_test_add_func("/hpet/long-period", test_long_period);
 	g_test_add_func("/hpet/save", test_save);
+	g_test_add_func("/hpet/save-halted", test_save_halted);
 	return g_test_run();
 }

@@ -220,7 +220,7 @@ static void allow_by_table(struct differ *d, const struct conform_outcome *h)
 	if (!fault || !instruction_at(d->c, h->state.rip, &insn))
 		return;
 	known = difference_find(insn.info.mnemonic);
-	d->unfit = h->vector == X86_EXC_AC && checks_alignment_its_way(&insn.info, insn.operands);
+	d->unfit = (h->vector == X86_EXC_AC && checks_alignment_its_way(&insn.info, insn.operands)) || (known && known->what & DIFFER_FAULT);
 	/* The first to be touched may also be the page that is there and only protected. */
 	d->cr2 = (known && known->what & DIFFER_CR2) || insn.info.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
 	if (known && known->what & DIFFER_MXCSR)
@@ -228,6 +228,18 @@ static void allow_by_table(struct differ *d, const struct conform_outcome *h)
 	/* Has become an MMX instruction before it faults, or not. */
 	for (unsigned i = 0; i < insn.info.operand_count; i++)
 		d->x87 |= ZydisRegisterGetClass(insn.operands[i].reg.value) == ZYDIS_REGCLASS_MMX;
+}
+
+/* Prefixes in front of something undefined that may have taken it beyond 15 bytes: nobody knows how long it would have been. */
+static bool too_long_or_undefined(const struct conform_case *c, uint32_t one, uint32_t other)
+{
+	static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3 };
+	unsigned n = 0;
+
+	while (n < c->len && memchr(prefixes, c->code[n], sizeof(prefixes)))
+		n++;
+	return c->mnemonic == ZYDIS_MNEMONIC_INVALID && n > 1 &&
+	       ((one == X86_EXC_GP && other == X86_EXC_UD) || (one == X86_EXC_UD && other == X86_EXC_GP));
 }
 
 static void find_allowances(struct differ *d, const struct conform_outcome *h)
@@ -259,6 +271,31 @@ static void compare_all(struct differ *d, const struct conform_outcome *host, co
 	differ_data(d, host, soft);
 }
 
+static void begin_report(struct differ *d)
+{
+	const struct conform_case *c = d->c;
+	g_autofree char *code = case_disassemble(c);
+
+	d->text = g_string_new(NULL);
+	g_string_append_printf(d->text, "case %" PRIu64 "%s%s%s, %s:\n%s", c->number, c->script ? " (" : "", c->script ? c->script : "",
+			       c->script ? ")" : "", c->is32 ? "32 bit" : "64 bit", code);
+	append_start(d->text, c);
+}
+
+bool outcome_is_undefined(const struct conform_case *c, const struct conform_outcome *soft, char **report)
+{
+	struct differ d = { .c = c };
+
+	if (soft->vector == X86_EXC_UD && soft->state.rip == c->start.rip)
+		return true;
+	if (report) {
+		begin_report(&d);
+		g_string_append_printf(d.text, "  ended by vector %u at %" PRIx64 ", must be #UD\n", soft->vector, soft->state.rip);
+		*report = g_string_free(d.text, FALSE);
+	}
+	return false;
+}
+
 bool outcomes_equal(const struct conform_case *c, const struct conform_outcome *host, const struct conform_outcome *soft, char **report)
 {
 	struct differ d = { .c = c };
@@ -268,15 +305,10 @@ bool outcomes_equal(const struct conform_case *c, const struct conform_outcome *
 		return true;
 	d.found = false;
 	find_allowances(&d, host);
-	if (d.unfit)
+	if (d.unfit || too_long_or_undefined(c, host->vector, soft->vector))
 		return true;
 	if (report) {
-		g_autofree char *code = case_disassemble(c);
-
-		d.text = g_string_new(NULL);
-		g_string_append_printf(d.text, "case %" PRIu64 "%s%s%s, %s:\n%s", c->number, c->script ? " (" : "", c->script ? c->script : "",
-				       c->script ? ")" : "", c->is32 ? "32 bit" : "64 bit", code);
-		append_start(d.text, c);
+		begin_report(&d);
 		g_string_append_printf(d.text, "  ended by vector %u (host), %u (soft); differences:\n", host->vector, soft->vector);
 	}
 	compare_all(&d, host, soft);

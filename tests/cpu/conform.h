@@ -65,6 +65,7 @@ struct conform_case {
 	uint8_t len;
 	uint8_t n_insns;
 	bool is32;	/* compatibility mode */
+	bool undefined; /* not offered to the guest: #UD there, and the host does not run it at all */
 	uint8_t image;	/* what DATA holds, apart from: */
 	uint8_t n_pokes;
 	struct conform_poke pokes[POKES_MAX];
@@ -168,7 +169,7 @@ const struct cpu_features *soft_side_features(const struct soft_side *side);
 
 struct gen;
 
-/* Instructions that both sides have. only: a mnemonic, or NULL for all. NULL when there is no such instruction. */
+/* For instructions that both sides have. only: a mnemonic, or NULL for all. NULL when there is no such instruction. */
 struct gen *gen_new(bool is32, const struct cpu_features *guest, const char *only, bool syscalls);
 void gen_free(struct gen *gen);
 DEFINE_AUTOPTR(gen, gen_free)
@@ -176,9 +177,17 @@ DEFINE_AUTOPTR(gen, gen_free)
 /* Case `number` of a seed: one instruction, or a sequence. */
 void gen_single(const struct gen *gen, uint64_t seed, uint64_t number, struct conform_case *c);
 void gen_sequence(const struct gen *gen, uint64_t seed, uint64_t number, struct conform_case *c);
+/* Bytes without a plan: undefined and overlong encodings, and instructions that CPUID does not offer. */
+void gen_bytes(const struct gen *gen, uint64_t seed, uint64_t number, struct conform_case *c);
 size_t gen_n_mnemonics(const struct gen *gen);
-/* A random start, rip at the usual place; also for cases written by hand. */
+/* A random start but for rip; also for cases written by hand. */
 void gen_start(struct rng *rng, bool is32, struct conform_case *c);
+
+/* ---- cases written by hand (script.c) ---- */
+
+size_t scripts_n(void);
+/* The scripts in turn; false when this one needs a feature that is not offered. */
+bool script_make(const struct cpu_features *features, uint64_t seed, uint64_t number, struct conform_case *c);
 
 /* ---- what is known to differ (differences.c) ---- */
 
@@ -189,6 +198,7 @@ void gen_start(struct rng *rng, bool is32, struct conform_case *c);
 #define DIFFER_MXCSR 0x10u     /* exception flags are not compared after a fault */
 #define DIFFER_COUNT 0x20u     /* flags below only count for shifts by one */
 #define DIFFER_INSIDE 0x40u    /* its operand lies in DATA, all of it */
+#define DIFFER_FAULT 0x100u    /* not compared when the host faults at it */
 #define DIFFER_NO_AC 0x80u     /* checks alignment in its own way: starts with RFLAGS.AC clear */
 
 struct difference {
@@ -205,6 +215,9 @@ const struct difference *difference_find(ZydisMnemonic mnemonic);
 
 /* True when equal; otherwise a text for people in *report (when not NULL). flags: RFLAGS bits to leave out. */
 bool outcomes_equal(const struct conform_case *c, const struct conform_outcome *host, const struct conform_outcome *soft, char **report);
+
+/* True when an undefined instruction has left everything as it was but for raising #UD. */
+bool outcome_is_undefined(const struct conform_case *c, const struct conform_outcome *soft, char **report);
 
 /* Disassembly of a case, one instruction a line. */
 char *case_disassemble(const struct conform_case *c);

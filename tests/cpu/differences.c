@@ -82,9 +82,9 @@ static const struct difference differences[] = {
 	FRAME(IRET),
 	FRAME(IRETD),
 	FRAME(IRETQ),
-	{ ZYDIS_MNEMONIC_MASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
-	{ ZYDIS_MNEMONIC_VMASKMOVDQU, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
-	{ ZYDIS_MNEMONIC_MASKMOVQ, DIFFER_CR2 | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_MASKMOVDQU, DIFFER_FAULT | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_VMASKMOVDQU, DIFFER_FAULT | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
+	{ ZYDIS_MNEMONIC_MASKMOVQ, DIFFER_FAULT | DIFFER_INSIDE | DIFFER_NO_AC | DIFFER_ALONE, 0, "whether masked-off bytes fault is up to the processor" },
 };
 
 const struct difference *difference_find(ZydisMnemonic mnemonic)

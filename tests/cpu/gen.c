@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "vmm/cpu/soft.h"
+#include "vmm/cpu/machine.h"
 
 /* Opcodes are enumerated with these, so they are rare in the list but frequent in what is composed. */
 struct skeleton {
@@ -214,6 +214,7 @@ static ZydisMnemonic find_mnemonic(const char *name)
 struct gen *gen_new(bool is32, const struct cpu_features *guest, const char *only, bool syscalls)
 {
 	autoptr(gen) gen = g_new0(struct gen, 1);
+	struct soft_decoders decoders;
 
 	gen->is32 = is32;
 	gen->guest = guest;
@@ -225,11 +226,8 @@ struct gen *gen_new(bool is32, const struct cpu_features *guest, const char *onl
 	gen->only = only ? find_mnemonic(only) : ZYDIS_MNEMONIC_INVALID;
 	if (only && gen->only == ZYDIS_MNEMONIC_INVALID)
 		return NULL;
-	ZydisDecoderInit(&gen->decoder, is32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
-			 is32 ? ZYDIS_STACK_WIDTH_32 : ZYDIS_STACK_WIDTH_64);
-	ZydisDecoderEnableMode(&gen->decoder, ZYDIS_DECODER_MODE_MPX, false);
-	ZydisDecoderEnableMode(&gen->decoder, ZYDIS_DECODER_MODE_CET, false);
-	ZydisDecoderEnableMode(&gen->decoder, ZYDIS_DECODER_MODE_CLDEMOTE, false);
+	decode_init(&decoders, guest);
+	gen->decoder = is32 ? decoders.d32 : decoders.d64;
 	walk_maps(gen);
 	make_groups(gen);
 	return gen->groups->len && gen->alone_free->len ? g_steal_pointer(&gen) : NULL;
@@ -492,6 +490,82 @@ void gen_single(const struct gen *gen, uint64_t seed, uint64_t number, struct co
 static bool is_relative(const struct built *b)
 {
 	return b->zi.raw.imm[0].is_relative;
+}
+
+/* An opcode of any map and encoding with random bytes behind it. */
+static unsigned put_random_opcode(struct rng *rng, uint8_t *p)
+{
+	unsigned what = rng_below(rng, 100), n = 0;
+
+	if (what < 65)
+		n = put_escape(p, what < 35 ? 0 : what < 45 ? 1 : what < 55 ? 2 : 3);
+	else
+		p[n++] = what < 70 ? 0xc5 : what < 80 ? 0xc4 : what < 90 ? 0x62 : 0x8f;
+	put_bytes(p + n, rng_next(rng), 8);
+	put_bytes(p + n + 8, rng_next(rng), 8);
+	/* EVEX has bits that must be 0 and 1, which chance seldom gets right; so has the map of XOP. */
+	if (what >= 80 && what < 90 && rng_chance(rng, 900)) {
+		p[1] = (uint8_t)((p[1] & 0xf0) | (1 + rng_below(rng, 3)));
+		p[2] |= 4;
+	} else if (what >= 90 && rng_chance(rng, 900)) {
+		p[1] = (uint8_t)((p[1] & 0xe0) | (8 + rng_below(rng, 3)));
+	}
+	return n + 16;
+}
+
+static void random_bytes(const struct gen *gen, struct rng *rng, uint8_t bytes[40])
+{
+	static const uint8_t prefixes[] = { 0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x66, 0x67, 0xf0, 0xf2, 0xf3, 0xf3 };
+	unsigned n = 0, count = rng_chance(rng, 20) ? 8 + rng_below(rng, 8) : rng_below(rng, 4);
+
+	memset(bytes, 0, 40);
+	while (count--)
+		bytes[n++] = prefixes[rng_below(rng, G_N_ELEMENTS(prefixes))];
+	if (!gen->is32 && rng_chance(rng, 300))
+		bytes[n++] = (uint8_t)(0x40 | rng_below(rng, 16));
+	put_random_opcode(rng, bytes + n);
+}
+
+/* VMCALL or VMMCALL with a prefix that makes it undefined for the decoder, but perhaps not for the host's own hypervisor. */
+static bool may_call_hypervisor(const uint8_t bytes[ZYDIS_MAX_INSTRUCTION_LENGTH])
+{
+	for (unsigned i = 0; i + 2 < ZYDIS_MAX_INSTRUCTION_LENGTH; i++) {
+		if (bytes[i] == 0x0f && bytes[i + 1] == 0x01 && (bytes[i + 2] == 0xc1 || bytes[i + 2] == 0xd9))
+			return true;
+	}
+	return false;
+}
+
+/* What both sides can be asked about: nothing that only one of them has, or that is known to differ. */
+static bool comparable(const struct gen *gen, const struct built *b, bool valid, struct conform_case *c)
+{
+	if (!valid)
+		return !may_call_hypervisor(b->bytes);
+	c->undefined = !isa_offered(gen->guest, &b->zi);
+	return c->undefined || allowed(gen, &b->zi);
+}
+
+void gen_bytes(const struct gen *gen, uint64_t seed, uint64_t number, struct conform_case *c)
+{
+	struct rng rng = rng_for(seed, number);
+	uint8_t bytes[40];
+	struct making m;
+	struct built b;
+	bool valid;
+
+	begin(&rng, number, gen->is32, c, &m);
+	do {
+		random_bytes(gen, &rng, bytes);
+		memcpy(b.bytes, bytes, sizeof(b.bytes));
+		valid = decode(gen, b.bytes, sizeof(b.bytes), &b);
+	} while (!comparable(gen, &b, valid, c));
+	c->n_insns = 1;
+	c->len = valid ? b.zi.length : sizeof(b.bytes);
+	c->start.rip = m.at = random_rip(&rng, c->len);
+	c->mnemonic = valid ? b.zi.mnemonic : ZYDIS_MNEMONIC_INVALID;
+	if (valid && !c->undefined)
+		aim(&m, &b);
+	memcpy(c->code, b.bytes, c->len);
 }
 
 /* Branches go forward, to instruction boundaries of the snippet or just behind it, so that it ends. */

@@ -205,8 +205,8 @@ static void load_memory(const struct conform_case *c)
 {
 	memset(child.code + child.dirty_at, 0xcc, child.dirty_len);
 	child.dirty_at = (uint32_t)c->start.rip - CODE_BASE;
-	child.dirty_len = c->len;
-	memcpy(child.code + child.dirty_at, c->code, c->len);
+	child.dirty_len = c->undefined ? 0 : c->len;
+	memcpy(child.code + child.dirty_at, c->code, child.dirty_len);
 	memcpy(child.data, child.shared->images.data[c->image], DATA_SIZE);
 	for (unsigned i = 0; i < c->n_pokes; i++)
 		memcpy(child.data + (c->pokes[i].addr - DATA_BASE), &c->pokes[i].val, c->pokes[i].size);

@@ -123,32 +123,183 @@ static int highest(const uint8_t image[1024], unsigned reg)
 	return -1;
 }
 
-/* Loads the state into another machine, which takes the first one's place. */
+/* Loads a machine's state into a new one, which takes its place. What a processor's TSC says is not the APIC's. */
 static void travel(struct machine *machine)
 {
-	struct machine from = *machine, *to = machine;
+	struct machine *from = g_memdup2(machine, sizeof(*machine));
 
-	machine_init(to);
-	set_time(to, timers_now(from.timers));
-	to->n_eois = from.n_eois;
+	machine_init(machine);
+	set_time(machine, timers_now(from->timers));
+	machine->n_eois = from->n_eois;
 	for (unsigned i = 0; i < N_CPUS; i++) {
 		uint8_t image[1024], again[1024];
 		uint64_t base, deadline, base_again, deadline_again;
 
-		/* what a processor does not know of itself */
-		from.cpus[i].machine = &from;
-		to->cpus[i].tsc_offset = from.cpus[i].tsc_offset;
-	}
-	for (unsigned i = 0; i < N_CPUS; i++) {
-		uint8_t image[1024], again[1024];
-		uint64_t base, deadline, base_again, deadline_again;
-
-		lapic_save(from.cpus[i].lapic, image, &base, &deadline);
-		g_assert_true(lapic_load(to->cpus[i].lapic, image, base, deadline));
-		lapic_save(to->cpus[i].lapic, again, &base_again, &deadline_again);
+		machine->cpus[i].tsc_offset = from->cpus[i].tsc_offset;
+		from->cpus[i].machine = from;
+		lapic_save(from->cpus[i].lapic, image, &base, &deadline);
+		g_assert_true(lapic_load(machine->cpus[i].lapic, image, base, deadline));
+		lapic_save(machine->cpus[i].lapic, again, &base_again, &deadline_again);
 		g_assert_cmpmem(image, sizeof(image), again, sizeof(again));
 		g_assert_cmphex(base, ==, base_again);
 		g_assert_cmphex(deadline, ==, deadline_again);
 	}
-	machine_clear(&from);
+	machine_clear(from);
+	g_free(from);
+}
+
+/* --- operations --- */
+
+static uint32_t msr_of(uint16_t where)
+{
+	static const uint32_t others[] = { MSR_APIC_BASE, MSR_TSC_DEADLINE, 0x7ff, 0x900 };
+
+	return where & 0x100 ? others[where % G_N_ELEMENTS(others)] : MSR_X2APIC + (where & 0xff);
+}
+
+/* IA32_APIC_BASE is written with a plausible value most of the time, or little else would happen. */
+static uint64_t msr_value(uint32_t msr, uint16_t where, uint32_t val)
+{
+	if (msr == MSR_APIC_BASE && !(where & 0x8000))
+		return 0xfee00000 | (val & 0xd00);
+	return val | (uint64_t)(where >> 9) << 32;
+}
+
+static void send_message(struct machine *machine, uint16_t where, uint32_t val)
+{
+	const struct msi_message msg = { .address = 0xfee00000 | (uint64_t)(where & 0xf) << 12 | (where >> 4 & 0xfff),
+					 .data = val & 0xffff };
+
+	lapic_bus_msi(machine->bus, &msg);
+}
+
+/* What is taken is what was said to be pending, and is in service from then on. */
+static void accept(struct lapic *lapic)
+{
+	uint8_t image[1024];
+	uint64_t base, deadline;
+	int pending = lapic_pending(lapic), taken = lapic_accept(lapic);
+
+	g_assert_cmpint(taken, ==, pending);
+	if (taken < 0)
+		return;
+	g_assert_cmpint(taken, >=, 16);
+	lapic_save(lapic, image, &base, &deadline);
+	g_assert_cmpint(highest(image, REG_ISR), ==, taken);
+}
+
+static void end(struct lapic *lapic)
+{
+	if (!lapic_msr_write(lapic, MSR_X2APIC + (REG_EOI >> 4), 0))
+		lapic_mmio_write(lapic, REG_EOI, 0);
+}
+
+static void take_events(struct lapic *lapic)
+{
+	uint8_t vector;
+
+	lapic_take_nmi(lapic);
+	lapic_take_init(lapic);
+	lapic_take_sipi(lapic, &vector);
+}
+
+static void access_register(struct lapic *lapic, const uint8_t *op)
+{
+	uint16_t where = pci_get16(op + 2);
+	uint32_t val = pci_get32(op + 4), msr = msr_of(where);
+	uint64_t read;
+
+	switch (op[0] % N_KINDS) {
+	case MMIO_READ:
+		lapic_mmio_read(lapic, where & 0xfff);
+		break;
+	case MMIO_WRITE:
+		lapic_mmio_write(lapic, op[1] & 0x80 ? where & 0xfff : (where & 0x3f) << 4, val);
+		break;
+	case MSR_READ:
+		lapic_msr_read(lapic, msr, &read);
+		break;
+	default:
+		lapic_msr_write(lapic, msr, msr_value(msr, where, val));
+		break;
+	}
+}
+
+static void operate(struct machine *machine, const uint8_t *op)
+{
+	struct cpu *cpu = &machine->cpus[op[1] % N_CPUS];
+	uint16_t where = pci_get16(op + 2);
+	uint32_t val = pci_get32(op + 4);
+
+	switch (op[0] % N_KINDS) {
+	case MESSAGE:
+		send_message(machine, where, val);
+		break;
+	case ADVANCE:
+		timers_advance(machine->timers, val % MAX_ADVANCE);
+		break;
+	case JUMP:
+		set_time(machine, timers_now(machine->timers) + ((uint64_t)val << (where & 15)));
+		break;
+	case TSC_WRITE:
+		cpu->tsc_offset = ((uint64_t)val << (where & 31)) - timers_now(machine->timers) * 3;
+		break;
+	case ACCEPT:
+		accept(cpu->lapic);
+		break;
+	case END:
+		end(cpu->lapic);
+		break;
+	case EVENTS:
+		take_events(cpu->lapic);
+		break;
+	case CR8:
+		lapic_set_cr8(cpu->lapic, val & 0xf);
+		g_assert_cmpuint(lapic_get_cr8(cpu->lapic), ==, val & 0xf);
+		break;
+	case INIT:
+		lapic_reset(cpu->lapic, op[1] % N_CPUS == 0, where & 1);
+		break;
+	case TRAVEL:
+		travel(machine);
+		break;
+	default:
+		access_register(cpu->lapic, op);
+	}
+}
+
+/* Nothing deliverable goes unnoticed, and what is pending beats everything in service. */
+static void check(const struct cpu *cpu)
+{
+	int pending = lapic_pending(cpu->lapic);
+	uint8_t image[1024];
+	uint64_t base, deadline;
+	uint32_t tpr;
+	int requested;
+
+	lapic_save(cpu->lapic, image, &base, &deadline);
+	tpr = reg_of(image, REG_TPR);
+	/* saving settles the timer, and that may have brought an interrupt */
+	requested = highest(image, REG_IRR);
+	if (pending >= 0) {
+		g_assert_cmpint(requested, >=, pending);
+		g_assert_cmpint(pending >> 4, >, MAX(highest(image, REG_ISR), (int)tpr) >> 4);
+	} else if (requested >= 0 && base & 0x800 && requested >> 4 > MAX(highest(image, REG_ISR), (int)tpr) >> 4) {
+		g_assert_true(lapic_attention(cpu->lapic));
+		g_assert_cmpint(lapic_pending(cpu->lapic), ==, requested);
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct machine machine;
+
+	machine_init(&machine);
+	for (size_t pos = 0; size - pos >= 8 && pos < MAX_OPS * 8; pos += 8) {
+		operate(&machine, data + pos);
+		for (unsigned i = 0; i < N_CPUS; i++)
+			check(&machine.cpus[i]);
+	}
+	machine_clear(&machine);
+	return 0;
 }

@@ -73,6 +73,7 @@ void decode_init(struct soft_decoders *decoders, const struct cpu_features *feat
 		ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_MPX, false);
 		ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_CET, false);
 		ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_CLDEMOTE, false);
+		ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_WBNOINVD, false);
 		ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_LZCNT, cpu_features_has(features, CPU_FEATURE_ABM));
 		ZydisDecoderEnableMode(all[i], ZYDIS_DECODER_MODE_TZCNT, cpu_features_has(features, CPU_FEATURE_BMI1));
 	}

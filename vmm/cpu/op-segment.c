@@ -32,7 +32,7 @@ static OP(op_mov_to_ss)
 	uint16_t selector = in->aux32 ? REG16(cpu, in->r1) : soft_load16(cpu, in, soft_ea(cpu, in, 2, ACCESS_READ));
 
 	seg_load(cpu, in, X86_SS, selector);
-	cpu->sti_shadow = true;
+	cpu->sti_shadow = cpu->ss_shadow = true;
 	return soft_end_here(cpu, in);
 }
 
@@ -58,7 +58,7 @@ static OP(op_pop_seg)
 	cpu->gpr[X86_RSP] = stack.sp;
 	if (in->aux != X86_SS)
 		return NEXT(cpu, in);
-	cpu->sti_shadow = true;
+	cpu->sti_shadow = cpu->ss_shadow = true;
 	return soft_end_here(cpu, in);
 }
 

@@ -323,7 +323,7 @@ static void after_single(struct soft_cpu *cpu, uint32_t old_rflags, unsigned old
 	cpu->rflags &= ~(old_rflags & X86_FLAG_RF);
 	if (old_rflags & X86_FLAG_TF && !cpu->soft_interrupt && (cpu->rflags & X86_FLAG_TF || cpu->cpl == old_cpl))
 		hits |= X86_DR6_BS;
-	if (!hits)
+	if (!hits || cpu->ss_shadow)
 		return;
 	/* A repeated string instruction that goes on later: SDM volume 3 section 17.3.1.1. */
 	if (cpu->rip == cpu->block_rip && cpu->block->insns[0].flags & (INSN_REP | INSN_REPNE))
@@ -363,7 +363,7 @@ static enum vcpu_exit run(struct soft_cpu *cpu)
 			uint32_t rflags = cpu->rflags;
 			unsigned cpl = cpu->cpl;
 
-			cpu->sti_shadow = false;
+			cpu->sti_shadow = cpu->ss_shadow = false;
 			cpu->watch_hits = 0;
 			cpu->soft_interrupt = false;
 			b->insns[0].fn(cpu, b->insns);

@@ -154,6 +154,7 @@ struct soft_cpu {
 	bool soft_interrupt; /* the instruction being single-stepped was INT n: it does not trap behind itself */
 	bool split_held;   /* owns the machine's lock for LOCKed operands that cross a page */
 	bool sti_shadow;   /* interrupts held off for one instruction (STI, MOV SS, POP SS) */
+	bool ss_shadow;	   /* debug traps as well (MOV SS, POP SS); only looked at when single-stepping */
 	bool halted;
 	bool wait_sipi;
 	bool nmi_pending, nmi_blocked;
