@@ -62,15 +62,15 @@ keeps_time()
 	}' "$tap_tmp/$1.times"
 }
 
-# sleeps_well NAME: half a second of sleep takes at least that, and not always much more.
+# sleeps_well NAME LOAD: half a second of sleep takes at least that, and in an idle guest not always much more.
 sleeps_well()
 {
-	awk '
+	awk -v busy="$2" '
 	NR > 1 && (NR == 2 || $2 - last < least) { least = $2 - last }
 	{ last = $2 }
 	END {
 		printf "the shortest half second took %.2f s\n", least
-		exit !(least >= 0.49 && least < 0.6)
+		exit !(least >= 0.49 && (busy || least < 0.75))
 	}' "$tap_tmp/$1.times"
 }
 
@@ -124,7 +124,7 @@ pauses()
 }
 
 clocks=(tsc:44:0:1 kvm-clock:24:2:2 hpet:24:0:2 acpi_pm:24:0:1)
-[[ -z ${LODGE_TEST_LONG:-} ]] || clocks+=(jiffies:24:0:1 tsc:24:4:4 hpet:24:2:2 acpi_pm:24:2:2 kvm-clock:44:0:4 refined-jiffies:24:0:1)
+[[ -z ${LODGE_TEST_LONG:-} ]] || clocks+=(tsc:24:4:4 hpet:24:2:2 acpi_pm:24:2:2 kvm-clock:44:0:4)
 
 plan $((6 * ${#clocks[@]} + 2))
 for clock in "${clocks[@]}"; do
@@ -137,7 +137,7 @@ for clock in "${clocks[@]}"; do
 	name="$source, $cpus processors, $load busy"
 	ok "$name: clock source" said "$clock" "source: $source"
 	ok "$name: within 1 %" keeps_time "$clock" "$count"
-	ok "$name: sleep" sleeps_well "$clock"
+	ok "$name: sleep" sleeps_well "$clock" "$load"
 	ok "$name: wall clock" wall_clock "$clock"
 	ok "$name: powers off" powered_off "$clock"
 	ok "$name: no complaints" quiet "$clock"

@@ -143,7 +143,15 @@ static GByteArray *saved(const struct device_class *class)
 	return out;
 }
 
-/* Loads data into a fresh gadget; the error says what is wrong with it. */
+static void check_untouched(const struct gadget *g)
+{
+	const struct gadget fresh = { 0 };
+
+	check_equal(g, &fresh);
+	g_assert_cmphex(g->added_later, ==, 0);
+}
+
+/* Loads data into a fresh gadget; the error says what is wrong with it, and nothing of it has stayed. */
 static void check_refused(const struct device_class *class, const char *id, const uint8_t *data, size_t len)
 {
 	g_autoptr(GError) err = NULL;
@@ -154,6 +162,7 @@ static void check_refused(const struct device_class *class, const char *id, cons
 	g_assert_error(err, LODGE_ERROR, LODGE_ERROR_INPUT);
 	g_assert_nonnull(strstr(err->message, id));
 	g_assert_cmpuint(used, ==, 12345);
+	check_untouched(g);
 	device_destroy(&g->dev);
 }
 
@@ -308,6 +317,7 @@ static void test_post_load(void)
 	g_assert_false(device_load(&g->dev, data->data, data->len, &used, &err));
 	g_assert_error(err, LODGE_ERROR, LODGE_ERROR_INPUT);
 	g_assert_cmpuint(used, ==, 7);
+	check_untouched(g);
 	device_destroy(&g->dev);
 }
 

@@ -319,6 +319,44 @@ static bool load_section(struct device *dev, struct cursor section, GError **err
 	return !dev->class->post_load || dev->class->post_load(dev, err);
 }
 
+/* The bytes of all fields, one after the other. */
+static GByteArray *remember_fields(const struct device *dev)
+{
+	GByteArray *bytes = g_byte_array_new();
+
+	for (size_t i = 0; i < n_all_fields(dev->class); i++) {
+		const struct device_field *field = field_at(dev->class, i);
+
+		g_byte_array_append(bytes, (const uint8_t *)dev + field->offset,
+				    field->count * type_widths[field->type]);
+	}
+	return bytes;
+}
+
+static void restore_fields(struct device *dev, const GByteArray *bytes)
+{
+	size_t pos = 0;
+
+	for (size_t i = 0; i < n_all_fields(dev->class); i++) {
+		const struct device_field *field = field_at(dev->class, i);
+		size_t size = (size_t)field->count * type_widths[field->type];
+
+		memcpy((uint8_t *)dev + field->offset, bytes->data + pos, size);
+		pos += size;
+	}
+}
+
+/* What has been refused must not stay: a reset, and the device's other hooks, rely on what post_load() checks. */
+static bool load_or_restore(struct device *dev, const struct cursor *section, GError **err)
+{
+	g_autoptr(GByteArray) before = remember_fields(dev);
+
+	if (load_section(dev, *section, err))
+		return true;
+	restore_fields(dev, before);
+	return false;
+}
+
 bool device_load(struct device *dev, const uint8_t *data, size_t len, size_t *used, GError **err)
 {
 	struct cursor from = { data, len };
@@ -335,7 +373,7 @@ bool device_load(struct device *dev, const uint8_t *data, size_t len, size_t *us
 	section.len = length;
 
 	g_mutex_lock(&dev->lock);
-	loaded = load_section(dev, section, err);
+	loaded = load_or_restore(dev, &section, err);
 	g_mutex_unlock(&dev->lock);
 	if (loaded)
 		*used = SECTION_HEADER + (size_t)length;

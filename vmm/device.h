@@ -83,7 +83,8 @@ void device_save(struct device *dev, GByteArray *out);
 
 /*
  * Reads one section that device_save() wrote: every length and name is checked; unknown fields of a newer version are an error, missing
- * ones keep their value. *used gets the section's size. On failure the device is in an undefined but safe state: reset it.
+ * ones keep their value. *used gets the section's size. On failure the fields are as before, but what the device derives from them may not
+ * be: reset it.
  */
 bool device_load(struct device *dev, const uint8_t *data, size_t len, size_t *used, GError **err);
 

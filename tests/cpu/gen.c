@@ -16,7 +16,9 @@ struct skeleton {
 	uint8_t vex, map, opcode;
 	uint8_t pp; /* index into pp_prefixes */
 	uint8_t w, l;
-	uint8_t has_modrm, modrm, any_rm;
+	uint8_t has_modrm, modrm;
+	uint8_t any_rm; /* registers: the same instruction whatever ModRM.rm is */
+	uint8_t vsib;	/* memory: with a vector of indices */
 };
 
 struct group {
@@ -94,7 +96,7 @@ static bool try_skeleton(struct gen *gen, struct skeleton s)
 	unsigned n = 0;
 
 	if (s.vex) {
-		n = put_vex(bytes, &s, 0, 0, false);
+		n = put_vex(bytes, &s, 0, s.vsib ? 2 : 0, false);
 	} else {
 		if (s.pp)
 			bytes[n++] = pp_prefixes[s.pp];
@@ -103,9 +105,15 @@ static bool try_skeleton(struct gen *gen, struct skeleton s)
 		n += put_escape(bytes + n, s.map);
 	}
 	bytes[n++] = s.opcode;
-	bytes[n] = s.modrm;
-	if (!decode(gen, bytes, sizeof(bytes), &b))
-		return true;
+	bytes[n] = (uint8_t)(s.modrm | (s.vsib ? 4 : 0));
+	/* Index register 1: it must be none of the others. */
+	bytes[n + 1] = 0x08;
+	if (!decode(gen, bytes, sizeof(bytes), &b)) {
+		if (!s.vex || s.vsib || s.modrm >= 0xc0)
+			return true;
+		s.vsib = 1;
+		return try_skeleton(gen, s);
+	}
 	s.has_modrm = !!(b.zi.attributes & ZYDIS_ATTRIB_HAS_MODRM);
 	s.mnemonic = (uint16_t)b.zi.mnemonic;
 	if (b.zi.opcode == s.opcode && allowed(gen, &b.zi))
@@ -276,6 +284,8 @@ static unsigned put_memory(struct rng *rng, const struct skeleton *s, uint8_t *p
 	unsigned mod = rng_below(rng, 3), rm = rng_below(rng, 8), n = 0, disp = mod == 1 ? 1 : mod == 2 ? 4 : 0;
 	uint64_t val = rng_next(rng);
 
+	if (s->vsib)
+		rm = 4;
 	p[n++] = (uint8_t)(mod << 6 | (s->modrm & 0x38) | rm);
 	if (rm == 4) {
 		p[n++] = (uint8_t)(val >> 32);

@@ -60,7 +60,7 @@ SCRIPT(gathers,
 SCRIPT(jump_table,
 	"1: lea 3f(%rip), %rax; mov %ecx, %edx; and $3, %edx; lea (%rax,%rdx,8), %rax; jmp *%rax\n"
 	".balign 8\n"
-	"3: add %ecx, %ebx; jmp 4f; .balign 8; xor %ecx, %ebx; jmp 4f; .balign 8; rol $3, %ebx; jmp 4f; .balign 8; sub %ebx, %ecx; and $15, %ecx; nop\n"
+	"3: add %ecx, %ebx; jmp 4f; .balign 8; xor %ecx, %ebx; jmp 4f; .balign 8; rol $3, %ebx; jmp 4f; .balign 8; not %ebx; add %ebx, %eax\n"
 	"4: dec %ecx; jg 1b");
 SCRIPT(big_numbers,
 	"mov %rcx, %r10; xor %eax, %eax\n"

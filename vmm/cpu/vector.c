@@ -15,6 +15,7 @@
 #define V_STORE 0x100000u
 #define V_LEGACY 0x200000u
 #define V_MMX 0x400000u
+#define V_WIDE 0x800000u /* gathers: 256-bit form */
 /* r1: destination or source, r2: mask, aux: index register (vector numbers, not offsets) */
 
 union vector {
@@ -71,16 +72,32 @@ static uint64_t element_address(struct soft_cpu *cpu, const struct insn *in, uin
 	return soft_linear(cpu, in, (enum x86_seg)in->seg, soft_is64(cpu) ? offset : (uint32_t)offset, size, access);
 }
 
-/* Completed elements stay completed when a later one faults: destination and mask are updated as it goes. */
+/* A gather begins by spreading out the sign bit of each mask element; beyond the vector's length the mask is 0. */
+static void normalize_mask(union vector *mask, unsigned size, unsigned length)
+{
+	union vector old = *mask;
+
+	memset(mask, 0, sizeof *mask);
+	for (unsigned i = 0; i < length / size; i++)
+		memset(mask->b + i * size, element_on(&old, i, size) ? 0xff : 0, size);
+}
+
+/*
+ * Completed elements stay completed when a later one faults: destination and mask are updated as it goes, and as every VEX write does, the first
+ * such update clears what lies beyond the vector's length.
+ */
 static OP(op_gather)
 {
 	unsigned size = V_ELEMENT(in->aux32), n = V_COUNT(in->aux32), isize = V_INDEX(in->aux32);
+	unsigned length = in->aux32 & V_WIDE ? 32 : 16;
 	union vector mask, dst, index;
 
 	fpu_check_avx(cpu, in);
 	mask = vector_get(cpu, in->r2);
 	dst = vector_get(cpu, in->r1);
 	index = vector_get(cpu, in->aux);
+	normalize_mask(&mask, size, length);
+	vector_set(cpu, in->r2, &mask);
 	for (unsigned i = 0; i < n; i++) {
 		int64_t offset = isize == 4 ? (int32_t)index.d[i] : (int64_t)index.q[i];
 		uint64_t addr;
@@ -97,6 +114,7 @@ static OP(op_gather)
 			dst.q[i] = load_element(cpu, in, addr, 8);
 			mask.q[i] = 0;
 		}
+		memset(dst.b + length, 0, sizeof dst.b - length);
 		vector_set(cpu, in->r1, &dst);
 		vector_set(cpu, in->r2, &mask);
 	}
@@ -203,7 +221,7 @@ static op_fn gather(struct decoder *d, struct insn *in, unsigned index_size, uns
 	in->r1 = vector_id(&d->op[0]);
 	in->r2 = vector_id(&d->op[2]);
 	in->aux = (uint16_t)ZydisRegisterGetId(d->op[1].mem.index);
-	in->aux32 = element | n << 8 | index_size << 16;
+	in->aux32 = element | n << 8 | index_size << 16 | (MAX(dst_bytes, index_bytes) == 32 ? V_WIDE : 0);
 	/* Destination, index and mask must be three registers. */
 	if (in->r1 == in->r2 || in->r1 == in->aux || in->r2 == in->aux)
 		return op_ud;

@@ -440,7 +440,7 @@ static bool post_load(struct device *dev, GError **err)
 		struct comparator *c = &hpet->comparators[i];
 
 		if (c->line != NO_PIN && c->line >= N_GSIS)
-			return fail(err, LODGE_ERROR_INPUT, "hpet: saved state of timer %u is impossible", i);
+			return fail(err, LODGE_ERROR_INPUT, "saved state of %s: timer %u is impossible", dev->id, i);
 		c->config &= T_WRITABLE;
 		c->value &= width_mask(c);
 		c->period &= width_mask(c);

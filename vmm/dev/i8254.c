@@ -480,7 +480,7 @@ static bool post_load(struct device *dev, GError **err)
 
 	for (unsigned i = 0; i < N_CHANNELS; i++)
 		if (!channel_valid(&pit->channels[i]))
-			return fail(err, LODGE_ERROR_INPUT, "i8254: saved state of channel %u is impossible", i);
+			return fail(err, LODGE_ERROR_INPUT, "saved state of %s: channel %u is impossible", dev->id, i);
 	pit->port61 &= PORT61_WRITABLE;
 	if (!pit->edge_tick)
 		timer_cancel(pit->timer);

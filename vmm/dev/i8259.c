@@ -356,7 +356,7 @@ static bool post_load(struct device *dev, GError **err)
 		struct chip *chip = &pic->chips[i];
 
 		if (chip->init >= N_INIT_STATES || chip->lowest > 7)
-			return fail(err, LODGE_ERROR_INPUT, "i8259: saved state of chip %u is impossible", i);
+			return fail(err, LODGE_ERROR_INPUT, "saved state of %s: chip %u is impossible", dev->id, i);
 		chip->elcr &= elcr_writable[i];
 		chip->vector &= 0xf8;
 	}

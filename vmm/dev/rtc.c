@@ -14,6 +14,7 @@
  */
 #include <time.h>
 
+#include "core/base/error.h"
 #include "vmm/bus.h"
 #include "vmm/dev/devices.h"
 
@@ -434,10 +435,18 @@ static void reset(struct device *dev)
 	update_irq(rtc);
 }
 
-static bool post_load(struct device *dev, G_GNUC_UNUSED GError **err)
+/* Some million years either way: far from where sums of ticks overflow. */
+static bool plausible(uint64_t ticks)
+{
+	return ticks + (UINT64_C(1) << 60) <= UINT64_C(1) << 61;
+}
+
+static bool post_load(struct device *dev, GError **err)
 {
 	struct rtc *rtc = (struct rtc *)dev;
 
+	if (!plausible(rtc->base) || !plausible(rtc->last))
+		return fail(err, LODGE_ERROR_INPUT, "saved state of %s: impossible time", dev->id);
 	rtc->index &= 0x7f;
 	rtc->index_high &= 0x7f;
 	rtc->cmos[REG_A] &= (uint8_t)~A_UIP;
