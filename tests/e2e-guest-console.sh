@@ -94,6 +94,7 @@ file()
 none()
 {
 	guest none 'echo nobody hears' --console none
+	shows none
 	[[ $(<"$tap_tmp/none.status") -eq 0 && ! -s $tap_tmp/none.out ]]
 }
 

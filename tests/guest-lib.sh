@@ -194,15 +194,17 @@ leaves()
 	[[ -s $tap_tmp/before ]] && cmp "$tap_tmp/before" "$tap_tmp/after"
 }
 
-# tidy COMMAND...: a test's status; when it failed half-way, what it started is ended, and the last that was said is shown.
-pid=
+# tidy COMMAND...: a test's status; what it started and left running is ended, and when it failed the last that was said is shown.
 tidy()
 {
-	local status=0
+	local status=0 left
 
 	: >"$tap_tmp/talk.out"
 	"$@" || status=$?
-	[[ -z $pid ]] || kill "$pid" 2>/dev/null || true
+	left=$(jobs -pr)
+	# Words, one for each process.
+	[[ -z $left ]] || kill $left 2>/dev/null || true
+	wait
 	if [[ $status -ne 0 ]]; then
 		tail -n 20 "$tap_tmp/talk.out" | cat -v
 		[[ ! -e $tap_tmp/talk.err ]] || cat "$tap_tmp/talk.err"

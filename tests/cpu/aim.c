@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Giving an instruction something to do. Random registers would make nearly every memory operand a fault and nearly every division an overflow, so
- * registers are chosen backwards from where the operand should lie, and a few mnemonics have wishes of their own.
+ * Giving an instruction something to do. Random registers would make nearly every memory operand a fault and
+ * nearly every division an overflow, so registers are chosen backwards from where the operand should lie, and a
+ * few mnemonics have wishes of their own.
  */
 #include <string.h>
 
 #include "tests/cpu/gen.h"
 
+#define MXCSR_UM 0x0800u
+
 static bool is_gpr(ZydisRegister reg)
 {
 	ZydisRegisterClass class = ZydisRegisterGetClass(reg);
 
-	return class == ZYDIS_REGCLASS_GPR8 || class == ZYDIS_REGCLASS_GPR16 || class == ZYDIS_REGCLASS_GPR32 || class == ZYDIS_REGCLASS_GPR64;
+	return class == ZYDIS_REGCLASS_GPR8 || class == ZYDIS_REGCLASS_GPR16 || class == ZYDIS_REGCLASS_GPR32 ||
+	       class == ZYDIS_REGCLASS_GPR64;
 }
 
 static unsigned gpr_number(ZydisRegister reg)
@@ -45,13 +49,15 @@ static bool in_data(uint64_t addr, unsigned size)
 static void poke(struct making *m, uint64_t addr, uint64_t val, unsigned size)
 {
 	if (m->c->n_pokes < POKES_MAX && in_data(addr, size))
-		m->c->pokes[m->c->n_pokes++] = (struct conform_poke){ .addr = (uint32_t)addr, .size = size, .val = val };
+		m->c->pokes[m->c->n_pokes++] =
+			(struct conform_poke){ .addr = (uint32_t)addr, .size = size, .val = val };
 }
 
 static uint64_t random_target(struct making *m, unsigned size)
 {
 	unsigned what = rng_below(m->rng, 1000), align = size >= 64 ? 64 : size ? size : 1;
-	uint64_t inside = DATA_BASE + 256 + rng_below(m->rng, DATA_SIZE - 1024), split = rng_below(m->rng, size ? size : 1);
+	uint64_t inside = DATA_BASE + 256 + rng_below(m->rng, DATA_SIZE - 1024),
+		 split = rng_below(m->rng, size ? size : 1);
 
 	if (m->safe)
 		what = what * 3 / 4;
@@ -135,7 +141,8 @@ static void aim_vector_index(struct making *m, const ZydisDecodedOperand *op)
 	bool quads = rng_chance(m->rng, 500);
 
 	for (unsigned i = 0; i < 8; i++) {
-		uint8_t *lane = i < 4 ? m->c->start.fx.xmm[reg] + (size_t)i * 4 : m->c->start.ymm_high[reg] + (size_t)(i - 4) * 4;
+		uint8_t *lane = i < 4 ? m->c->start.fx.xmm[reg] + (size_t)i * 4 :
+					m->c->start.ymm_high[reg] + (size_t)(i - 4) * 4;
 		uint32_t val = (rng_below(m->rng, 0x1600) - 0xb00) / op->mem.scale;
 
 		/* Above bit 31 of a negative quadword there must be ones. */
@@ -154,7 +161,8 @@ static uint64_t aim_operand(struct making *m, struct built *b, ZydisDecodedOpera
 	bool has_index = is_gpr(op->mem.index), has_base = is_gpr(op->mem.base);
 	unsigned base = has_base ? gpr_number(op->mem.base) : 0, index = has_index ? gpr_number(op->mem.index) : 0;
 
-	if (has_index && op->mem.index != ZYDIS_REGISTER_AL && !(has_base && base == index) && has_base && !(m->fixed >> base & 1))
+	if (has_index && op->mem.index != ZYDIS_REGISTER_AL && !(has_base && base == index) && has_base &&
+	    !(m->fixed >> base & 1))
 		set_gpr(m, index, rng_chance(m->rng, 700) ? rng_below(m->rng, 0x400) - 0x200u : random_integer(m->rng));
 	delta = want - current_offset(m, b, op);
 	if (has_base && has_index && base == index && !(m->fixed >> base & 1)) {
@@ -164,7 +172,8 @@ static uint64_t aim_operand(struct making *m, struct built *b, ZydisDecodedOpera
 		/* Address sizes below 64 bits do not look at the upper half. */
 		if (b->zi.address_width < 64 && !m->c->is32)
 			*gpr(m, base) ^= rng_next(m->rng) << 32;
-	} else if (has_index && op->mem.index != ZYDIS_REGISTER_AL && !(m->fixed >> index & 1) && delta % op->mem.scale == 0) {
+	} else if (has_index && op->mem.index != ZYDIS_REGISTER_AL && !(m->fixed >> index & 1) &&
+		   delta % op->mem.scale == 0) {
 		set_gpr(m, index, *gpr(m, index) + delta / op->mem.scale);
 	} else {
 		shift_displacement(b, op, delta);
@@ -179,14 +188,22 @@ static uint64_t aim_operand(struct making *m, struct built *b, ZydisDecodedOpera
 
 static uint64_t random_selector(struct making *m)
 {
-	static const uint16_t selectors[] = { 0, 0, 3, 0x2b, 0x2b, 0x28, 0x33, 0x23, 0x10, 0x18, 0x40, 0x78, 0x7b, 0x83, 0x2f };
+	static const uint16_t selectors[] = { 0,    0,	  3,	0x2b, 0x2b, 0x28, 0x33, 0x23,
+					      0x10, 0x18, 0x40, 0x78, 0x7b, 0x83, 0x2f };
 
-	return rng_chance(m->rng, 900) ? selectors[rng_below(m->rng, G_N_ELEMENTS(selectors))] : rng_next(m->rng) & 0xffff;
+	return rng_chance(m->rng, 900) ? selectors[rng_below(m->rng, G_N_ELEMENTS(selectors))] :
+					 rng_next(m->rng) & 0xffff;
 }
 
 static uint64_t random_code_selector(struct making *m)
 {
-	return rng_chance(m->rng, 700) ? (m->c->is32 ? USER_CS32 : USER_CS64) : rng_chance(m->rng, 500) ? USER_CS64 : random_selector(m);
+	/*
+	 * A far call into the other mode with a bad stack is something that Linux, or its hypervisor, may loop for
+	 * ever over.
+	 */
+	return m->safe || rng_chance(m->rng, 700) ? (m->c->is32 ? USER_CS32 : USER_CS64) :
+	       rng_chance(m->rng, 500)		  ? USER_CS64 :
+						    random_selector(m);
 }
 
 static void before_division(struct making *m)
@@ -225,7 +242,8 @@ static void aim_registers(struct making *m, const struct built *b)
 	case ZYDIS_MNEMONIC_BTR:
 	case ZYDIS_MNEMONIC_BTC:
 		/* The register reaches far beyond the operand, in bits and with a sign. */
-		if (b->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY && b->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER && !rng_chance(m->rng, 50))
+		if (b->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY && b->op[1].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    !rng_chance(m->rng, 50))
 			set_gpr(m, gpr_number(b->op[1].reg.value), rng_below(m->rng, 0x2000) - 0x1000u);
 		break;
 	case ZYDIS_MNEMONIC_PCMPESTRI:
@@ -245,12 +263,17 @@ static void aim_registers(struct making *m, const struct built *b)
 		break;
 	}
 	if (is_string(b) && b->zi.attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
-		set_gpr(m, X86_RCX, rng_chance(m->rng, 700) ? rng_below(m->rng, 20) : rng_chance(m->rng, 900) ? rng_below(m->rng, 5000) : rng_next(m->rng));
+		set_gpr(m, X86_RCX,
+			rng_chance(m->rng, 700) ? rng_below(m->rng, 20) :
+			rng_chance(m->rng, 900) ? rng_below(m->rng, 5000) :
+						  rng_next(m->rng));
 	if (b->zi.meta.category == ZYDIS_CATEGORY_SEGOP || b->zi.meta.isa_set == ZYDIS_ISA_SET_I286PROTECTED ||
-	    (b->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(b->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT))
+	    (b->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+	     ZydisRegisterGetClass(b->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT))
 		for (unsigned i = 0; i < b->zi.operand_count_visible; i++)
 			if (b->op[i].type == ZYDIS_OPERAND_TYPE_REGISTER && is_gpr(b->op[i].reg.value))
-				set_gpr(m, gpr_number(b->op[i].reg.value), (rng_next(m->rng) & ~UINT64_C(0xffff)) | random_selector(m));
+				set_gpr(m, gpr_number(b->op[i].reg.value),
+					(rng_next(m->rng) & ~UINT64_C(0xffff)) | random_selector(m));
 	if (d && d->what & DIFFER_RAX_7) {
 		set_gpr(m, X86_RAX, rng_next(m->rng) & 7);
 		set_gpr(m, X86_RDX, 0);
@@ -261,8 +284,9 @@ static void aim_registers(struct making *m, const struct built *b)
 static void poke_frame(struct making *m, const struct built *b, uint64_t addr)
 {
 	unsigned size = b->zi.operand_width / 8u;
-	uint64_t slots[] = { aim_code_target(m), random_code_selector(m), (rng_next(m->rng) & 0x200cd5) | X86_FLAG_IF | X86_FLAG_FIXED,
-			     random_target(m, 8), rng_chance(m->rng, 800) ? USER_DS : random_selector(m) };
+	uint64_t slots[] = { aim_code_target(m), random_code_selector(m),
+			     (rng_next(m->rng) & 0x200cd5) | X86_FLAG_IF | X86_FLAG_FIXED, random_target(m, 8),
+			     rng_chance(m->rng, 800) ? USER_DS : random_selector(m) };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(slots); i++)
 		poke(m, addr + (uint64_t)i * size, slots[i], size);
@@ -313,7 +337,8 @@ static void aim_memory(struct making *m, const struct built *b, const ZydisDecod
 		poke(m, addr + size - 2, random_selector(m), 2);
 		break;
 	case ZYDIS_MNEMONIC_POP:
-		if (b->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(b->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT)
+		if (b->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(b->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT)
 			poke(m, addr, random_selector(m), 2);
 		break;
 	case ZYDIS_MNEMONIC_LAR:
@@ -322,7 +347,8 @@ static void aim_memory(struct making *m, const struct built *b, const ZydisDecod
 		poke(m, addr, random_selector(m), 2);
 		break;
 	case ZYDIS_MNEMONIC_MOV:
-		if (b->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER && ZydisRegisterGetClass(b->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT)
+		if (b->op[0].type == ZYDIS_OPERAND_TYPE_REGISTER &&
+		    ZydisRegisterGetClass(b->op[0].reg.value) == ZYDIS_REGCLASS_SEGMENT)
 			poke(m, addr, random_selector(m), 2);
 		break;
 	case ZYDIS_MNEMONIC_LDMXCSR:
@@ -363,8 +389,10 @@ static void aim_branch(struct making *m, struct built *b)
 
 	/* To an INT3, not into the instruction itself: it would never end. */
 	if (b->zi.raw.imm[0].is_relative && (size == 1 || !rng_chance(m->rng, 50)))
-		put_bytes(b->bytes + b->zi.raw.imm[0].offset, rng_chance(m->rng, 300) ? -0x20 - distance : distance, size);
-	if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_gpr(op->reg.value) && b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR)
+		put_bytes(b->bytes + b->zi.raw.imm[0].offset, rng_chance(m->rng, 300) ? -0x20 - distance : distance,
+			  size);
+	if (op->type == ZYDIS_OPERAND_TYPE_REGISTER && is_gpr(op->reg.value) &&
+	    b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_NEAR)
 		set_gpr(m, gpr_number(op->reg.value), aim_code_target(m));
 }
 
@@ -382,11 +410,15 @@ bool checks_alignment_its_way(const ZydisDecodedInstruction *zi, const ZydisDeco
 	return zi->meta.branch_type == ZYDIS_BRANCH_TYPE_FAR || (d && d->what & DIFFER_NO_AC);
 }
 
-/* Written in two pieces, the first stays when the second faults; of the slots of a far return frame only what matters is read. */
+/*
+ * Written in two pieces, the first stays when the second faults; of the slots of a far return frame only what matters
+ * is read.
+ */
 static bool leaves_pieces(const struct built *b)
 {
 	return b->zi.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR ||
-	       (b->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY && b->op[0].size == 80 && b->op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
+	       (b->op[0].type == ZYDIS_OPERAND_TYPE_MEMORY && b->op[0].size == 80 &&
+		b->op[0].actions & ZYDIS_OPERAND_ACTION_MASK_WRITE);
 }
 
 void aim(struct making *m, struct built *b)
@@ -395,6 +427,8 @@ void aim(struct making *m, struct built *b)
 	bool inside = (d && d->what & DIFFER_INSIDE) || leaves_pieces(b);
 
 	aim_registers(m, b);
+	if (d && d->what & DIFFER_UNDERFLOW)
+		m->c->start.fx.mxcsr |= MXCSR_UM;
 	if (checks_alignment_its_way(&b->zi, b->op))
 		m->c->start.rflags &= ~(uint64_t)X86_FLAG_AC;
 	if (b->zi.meta.branch_type != ZYDIS_BRANCH_TYPE_NONE)
@@ -405,12 +439,20 @@ void aim(struct making *m, struct built *b)
 
 		if (op->type != ZYDIS_OPERAND_TYPE_MEMORY)
 			continue;
-		if (ZydisRegisterGetClass(op->mem.index) == ZYDIS_REGCLASS_XMM || ZydisRegisterGetClass(op->mem.index) == ZYDIS_REGCLASS_YMM) {
+		if (ZydisRegisterGetClass(op->mem.index) == ZYDIS_REGCLASS_XMM ||
+		    ZydisRegisterGetClass(op->mem.index) == ZYDIS_REGCLASS_YMM) {
 			aim_vector_index(m, op);
 			aim_operand(m, b, op, DATA_BASE + DATA_SIZE / 2);
 			continue;
 		}
-		addr = aim_operand(m, b, op, inside ? DATA_BASE + 64 + rng_below(m->rng, DATA_SIZE - 128) : random_target(m, op->size / 8u));
+		/*
+		 * Which piece of a big operand must be inside the limit of a segment with a base is a subtlety again.
+		 */
+		if (m->c->is32 && op->size > 512)
+			m->c->start.fs_base = m->c->start.gs_base = 0;
+		addr = aim_operand(m, b, op,
+				   inside ? DATA_BASE + 64 + rng_below(m->rng, DATA_SIZE - 128) :
+					    random_target(m, op->size / 8u));
 		aim_memory(m, b, op, addr);
 	}
 }

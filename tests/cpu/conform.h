@@ -12,9 +12,11 @@
 #include "vmm/x86-state.h"
 
 /*
- * Instruction conformance: a *case* is a snippet of user-mode code with the whole state it starts from. The host processor runs it in a guarded
- * child (host.c), the software CPU runs it in a small long-mode guest (soft-side.c), both at the same virtual addresses, and whatever ends it (an INT3 behind
- * the snippet, or a fault) leaves an *outcome*; the two must be equal (compare.c). gen.c makes cases from a seed, script.c holds those written by hand.
+ * Instruction conformance: a *case* is a snippet of user-mode code with the whole state it starts from. The host
+ * processor runs it in a guarded child (host.c), the software CPU runs it in a small long-mode guest (soft-
+ * side.c), both at the same virtual addresses, and whatever ends it (an INT3 behind the snippet, or a fault)
+ * leaves an *outcome*; the two must be equal (compare.c). gen.c makes cases from a seed, script.c holds those
+ * written by hand.
  *
  * A case depends on nothing but the seed and its number, so any one can be made again alone.
  *
@@ -32,8 +34,8 @@
 #define READ_SIZE 0x1000u
 #define WINDOW_END (READ_BASE + READ_SIZE)
 
-#define CODE_MAX 96u	/* bytes of a snippet */
-#define INSNS_MAX 8u	/* instructions of a snippet */
+#define CODE_MAX 96u /* bytes of a snippet */
+#define INSNS_MAX 8u /* instructions of a snippet */
 #define POKES_MAX 12u
 #define N_IMAGES 16u
 #define BATCH 128u
@@ -194,12 +196,14 @@ bool script_make(const struct cpu_features *features, uint64_t seed, uint64_t nu
 #define DIFFER_NEVER_RUN 0x01u /* not generated at all */
 #define DIFFER_ALONE 0x02u     /* only in cases of one instruction */
 #define DIFFER_RAX_7 0x04u     /* EDX:EAX is a mask of state components: only those that both sides have */
-#define DIFFER_CR2 0x08u       /* touches memory in several places, in an order that is the processor's own: CR2 is not compared */
-#define DIFFER_MXCSR 0x10u     /* exception flags are not compared after a fault */
-#define DIFFER_COUNT 0x20u     /* flags below only count for shifts by one */
-#define DIFFER_INSIDE 0x40u    /* its operand lies in DATA, all of it */
-#define DIFFER_FAULT 0x100u    /* not compared when the host faults at it */
-#define DIFFER_NO_AC 0x80u     /* checks alignment in its own way: starts with RFLAGS.AC clear */
+#define DIFFER_CR2 \
+	0x08u /* touches memory in several places, in an order that is the processor's own: CR2 is not compared */
+#define DIFFER_MXCSR 0x10u	/* exception flags are not compared after a fault */
+#define DIFFER_COUNT 0x20u	/* flags below only count for shifts by one */
+#define DIFFER_INSIDE 0x40u	/* its operand lies in DATA, all of it */
+#define DIFFER_FAULT 0x100u	/* not compared when the host faults at it */
+#define DIFFER_UNDERFLOW 0x200u /* starts with underflow masked in MXCSR */
+#define DIFFER_NO_AC 0x80u	/* checks alignment in its own way: starts with RFLAGS.AC clear */
 
 struct difference {
 	ZydisMnemonic mnemonic;
@@ -214,7 +218,8 @@ const struct difference *difference_find(ZydisMnemonic mnemonic);
 /* ---- comparing (compare.c) ---- */
 
 /* True when equal; otherwise a text for people in *report (when not NULL). flags: RFLAGS bits to leave out. */
-bool outcomes_equal(const struct conform_case *c, const struct conform_outcome *host, const struct conform_outcome *soft, char **report);
+bool outcomes_equal(const struct conform_case *c, const struct conform_outcome *host,
+		    const struct conform_outcome *soft, char **report);
 
 /* True when an undefined instruction has left everything as it was but for raising #UD. */
 bool outcome_is_undefined(const struct conform_case *c, const struct conform_outcome *soft, char **report);

@@ -5,7 +5,8 @@
 #include "tests/cpu/conform.h"
 
 /*
- * Shared by gen.c, which composes instructions, and aim.c, which then chooses registers and memory so that the instruction has something to do.
+ * Shared by gen.c, which composes instructions, and aim.c, which then chooses registers and memory so that the
+ * instruction has something to do.
  */
 struct built {
 	ZydisDecodedInstruction zi;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The host processor's side: a child process that lives inside its signal handler. A case ends with a signal; the handler notes the outcome from
- * the frame, writes the next case's state into the same frame and returns into it, so the kernel loads and saves everything and one signal is all a case costs.
+ * The host processor's side: a child process that lives inside its signal handler. A case ends with a signal; the
+ * handler notes the outcome from the frame, writes the next case's state into the same frame and returns into it,
+ * so the kernel loads and saves everything and one signal is all a case costs.
  *
- * The child is expendable. It shares only the batches with the test; a seccomp filter catches system calls made from the snippets; it is ended and made anew
- * when a case does not come back.
+ * The child is expendable. It shares only the batches with the test; a seccomp filter catches system calls made
+ * from the snippets; it is ended and made anew when a case does not come back.
  */
 #include <asm/prctl.h>
 #include <errno.h>
@@ -30,6 +31,7 @@
 
 #define PATIENCE_MS 3000 /* a whole batch takes milliseconds */
 #define ALT_STACK_SIZE (64u << 10)
+#define FXSAVE_OWN_OFFSET 464u /* where the kernel says what else there is */
 #define XSAVE_HEADER_OFFSET 512u
 #define XSAVE_AVX_OFFSET 576u /* fixed by the architecture's standard format: SDM volume 1 section 13.4.3 */
 
@@ -63,7 +65,7 @@ struct range {
 /* Signal handlers have no other way to their data. */
 static struct child {
 	struct shared *shared;
-	uint8_t *code;	/* writable view of CODE */
+	uint8_t *code; /* writable view of CODE */
 	uint8_t *data;
 	int commands, answers;
 	unsigned batch;
@@ -75,9 +77,10 @@ static struct child {
 	uint16_t seg[X86_N_SEGS];
 } child;
 
-#define NO_PROTECTOR __attribute__((no_stack_protector))
+/* Until the child's own FS base is back, nothing may look at thread-local data. */
+#define BARE __attribute__((no_stack_protector, no_sanitize("address"), no_sanitize("undefined")))
 
-static inline long raw_syscall(long n, long a, long b, long c)
+static inline BARE long raw_syscall(long n, long a, long b, long c)
 {
 	long ret;
 
@@ -85,7 +88,7 @@ static inline long raw_syscall(long n, long a, long b, long c)
 	return ret;
 }
 
-static inline uint64_t get_base(bool gs)
+static inline BARE uint64_t get_base(bool gs)
 {
 	uint64_t base = 0;
 
@@ -98,7 +101,7 @@ static inline uint64_t get_base(bool gs)
 	return base;
 }
 
-static inline void set_base(bool gs, uint64_t base)
+static inline BARE void set_base(bool gs, uint64_t base)
 {
 	if (!child.fsgsbase)
 		raw_syscall(SYS_arch_prctl, gs ? ARCH_SET_GS : ARCH_SET_FS, (long)base, 0);
@@ -108,14 +111,17 @@ static inline void set_base(bool gs, uint64_t base)
 		__asm__ volatile("wrfsbase %0" : : "r"(base) : "memory");
 }
 
-static inline void set_plain_flags(uint64_t flags)
+static inline BARE void set_plain_flags(uint64_t flags)
 {
 	/* Below the red zone. */
-	__asm__ volatile("lea -128(%%rsp), %%rsp\n\tpush %0\n\tpopfq\n\tlea 128(%%rsp), %%rsp" : : "r"(flags) : "memory", "cc");
+	__asm__ volatile("lea -128(%%rsp), %%rsp\n\tpush %0\n\tpopfq\n\tlea 128(%%rsp), %%rsp"
+			 :
+			 : "r"(flags)
+			 : "memory", "cc");
 }
 
-/* What the snippet left in registers that are in no signal frame; puts the child's own back. Nothing before this may touch thread-local data. */
-static inline NO_PROTECTOR void leave_snippet(void)
+/* What the snippet left in registers that are in no signal frame; puts the child's own back. */
+static inline BARE void leave_snippet(void)
 {
 	set_plain_flags(X86_FLAG_FIXED);
 	__asm__ volatile("mov %%es, %0" : "=r"(child.seg[X86_ES]));
@@ -130,20 +136,23 @@ static inline NO_PROTECTOR void leave_snippet(void)
 	set_base(true, child.gs_base);
 }
 
-static inline NO_PROTECTOR void enter_snippet(const struct conform_state *start)
+static inline BARE void enter_snippet(const struct conform_state *start)
 {
 	/* The kernel restores neither of these flags from the frame, but leaves them as they are. */
 	uint64_t kept = start->rflags & (X86_FLAG_ID | X86_FLAG_NT);
 
 	if (start->seg[X86_DS])
-		__asm__ volatile("mov %0, %%es\n\tmov %0, %%ds\n\tmov %0, %%fs\n\tmov %0, %%gs" : : "r"((uint32_t)start->seg[X86_DS]));
+		__asm__ volatile("mov %0, %%es\n\tmov %0, %%ds\n\tmov %0, %%fs\n\tmov %0, %%gs"
+				 :
+				 : "r"((uint32_t)start->seg[X86_DS]));
 	set_base(true, start->gs_base);
 	set_base(false, start->fs_base);
 	set_plain_flags(kept | X86_FLAG_FIXED);
 }
 
 static const int gpr_index[X86_N_GPRS] = {
-	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+	REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
+	REG_R8,	 REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
 };
 
 static uint32_t outcome_vector(int sig, const siginfo_t *info, const greg_t *regs)
@@ -158,12 +167,25 @@ static uint32_t outcome_vector(int sig, const siginfo_t *info, const greg_t *reg
 	}
 }
 
-static void save_vectors(struct conform_state *s, const ucontext_t *uc)
+/* A processor without AVX has a shorter frame. */
+static bool frame_has_avx(const uint8_t *fp)
+{
+	struct _fpx_sw_bytes own;
+
+	memcpy(&own, fp + FXSAVE_OWN_OFFSET, sizeof(own));
+	return own.magic1 == FP_XSTATE_MAGIC1 && own.xstate_bv & X86_XCR0_AVX;
+}
+
+static void save_vectors(struct conform_state *s, const struct conform_state *start, const ucontext_t *uc)
 {
 	const uint8_t *fp = (const uint8_t *)uc->uc_mcontext.fpregs;
 	uint64_t present;
 
 	memcpy(&s->fx, fp, sizeof(s->fx));
+	if (!frame_has_avx(fp)) {
+		memcpy(s->ymm_high, start->ymm_high, sizeof(s->ymm_high));
+		return;
+	}
 	memcpy(&present, fp + XSAVE_HEADER_OFFSET, sizeof(present));
 	memset(s->ymm_high, 0, sizeof(s->ymm_high));
 	if (present & X86_XCR0_AVX)
@@ -176,11 +198,14 @@ static void load_vectors(const struct conform_state *s, ucontext_t *uc)
 	uint8_t *fp = (uint8_t *)uc->uc_mcontext.fpregs;
 
 	memcpy(fp, &s->fx, offsetof(struct x86_fxsave, reserved2));
+	if (!frame_has_avx(fp))
+		return;
 	memcpy(fp + XSAVE_HEADER_OFFSET, &present, sizeof(present));
 	memcpy(fp + XSAVE_AVX_OFFSET, s->ymm_high, sizeof(s->ymm_high));
 }
 
-static void note_outcome(struct conform_outcome *out, int sig, const siginfo_t *info, const ucontext_t *uc)
+static void note_outcome(struct conform_outcome *out, const struct conform_state *start, int sig, const siginfo_t *info,
+			 const ucontext_t *uc)
 {
 	const greg_t *regs = uc->uc_mcontext.gregs;
 	struct conform_state *s = &out->state;
@@ -194,7 +219,7 @@ static void note_outcome(struct conform_outcome *out, int sig, const siginfo_t *
 	memcpy(s->seg, child.seg, sizeof(s->seg));
 	s->seg[X86_CS] = (uint16_t)regs[REG_CSGSFS];
 	s->seg[X86_SS] = (uint16_t)((uint64_t)regs[REG_CSGSFS] >> 48);
-	save_vectors(s, uc);
+	save_vectors(s, start, uc);
 	out->vector = outcome_vector(sig, info, regs);
 	out->error = out->vector < 32 ? (uint32_t)regs[REG_ERR] : 0;
 	out->cr2 = out->vector == X86_EXC_PF ? (uint64_t)regs[REG_CR2] : 0;
@@ -238,7 +263,7 @@ static void next_batch(bool report)
 	child.batch = (unsigned)byte & 1;
 }
 
-static NO_PROTECTOR void on_signal(int sig, siginfo_t *info, void *context)
+static BARE void on_signal(int sig, siginfo_t *info, void *context)
 {
 	struct batch *batch;
 	ucontext_t *uc = context;
@@ -249,7 +274,7 @@ static NO_PROTECTOR void on_signal(int sig, siginfo_t *info, void *context)
 		child.first = false;
 		next_batch(false);
 	} else {
-		note_outcome(&batch->outcomes[batch->next], sig, info, uc);
+		note_outcome(&batch->outcomes[batch->next], &batch->cases[batch->next].start, sig, info, uc);
 		if (++batch->next == batch->n)
 			next_batch(true);
 	}
@@ -273,7 +298,8 @@ static bool guard_syscalls(void)
 	};
 	struct sock_fprog program = { .len = G_N_ELEMENTS(filter), .filter = filter };
 
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) == 0;
 }
 
 static void map_at(uint64_t addr, size_t size, int prot, int fd, off_t offset)
@@ -342,12 +368,34 @@ static void stop_child(struct host *host)
 	host->child = 0;
 }
 
+/* What the child will have mapped: a copy of this. */
+static void note_maps(struct host *host)
+{
+	g_autofree char *text = NULL;
+	g_auto(GStrv) lines = NULL;
+
+	g_array_set_size(host->maps, 0);
+	if (!g_file_get_contents("/proc/self/maps", &text, NULL, NULL))
+		return;
+	lines = g_strsplit(text, "\n", -1);
+	for (size_t i = 0; lines[i]; i++) {
+		char *dash = NULL;
+		struct range range = { .start = strtoull(lines[i], &dash, 16) };
+
+		if (*dash != '-')
+			continue;
+		range.end = strtoull(dash + 1, NULL, 16);
+		g_array_append_val(host->maps, range);
+	}
+}
+
 static bool start_child(struct host *host)
 {
 	int to[2], from[2];
 
 	if (pipe2(to, O_CLOEXEC) < 0 || pipe2(from, O_CLOEXEC) < 0)
 		return false;
+	note_maps(host);
 	host->child = fork();
 	if (host->child < 0)
 		return false;
@@ -363,38 +411,19 @@ static bool start_child(struct host *host)
 	return true;
 }
 
-static void note_maps(struct host *host)
-{
-	g_autofree char *text = NULL;
-	g_auto(GStrv) lines = NULL;
-
-	host->maps = g_array_new(FALSE, FALSE, sizeof(struct range));
-	if (!g_file_get_contents("/proc/self/maps", &text, NULL, NULL))
-		return;
-	lines = g_strsplit(text, "\n", -1);
-	for (size_t i = 0; lines[i]; i++) {
-		char *dash = NULL;
-		struct range range = { .start = strtoull(lines[i], &dash, 16) };
-
-		if (*dash != '-')
-			continue;
-		range.end = strtoull(dash + 1, NULL, 16);
-		g_array_append_val(host->maps, range);
-	}
-}
-
 struct host *host_new(char **why)
 {
 	autoptr(host) host = g_new0(struct host, 1);
 
+	host->maps = g_array_new(FALSE, FALSE, sizeof(struct range));
 	host->window_fd = memfd_create("conform", MFD_CLOEXEC);
 	host->shared = mmap(NULL, sizeof(*host->shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (host->shared == MAP_FAILED || host->window_fd < 0 || ftruncate(host->window_fd, CODE_SIZE + DATA_SIZE + READ_SIZE) < 0) {
+	if (host->shared == MAP_FAILED || host->window_fd < 0 ||
+	    ftruncate(host->window_fd, CODE_SIZE + DATA_SIZE + READ_SIZE) < 0) {
 		*why = g_strdup_printf("no shared memory: %s", g_strerror(errno));
 		return NULL;
 	}
 	images_fill(&host->shared->images);
-	note_maps(host);
 	if (!start_child(host)) {
 		*why = g_strdup_printf("no child process: %s", g_strerror(errno));
 		return NULL;
@@ -407,8 +436,7 @@ void host_free(struct host *host)
 	stop_child(host);
 	if (host->window_fd >= 0)
 		close(host->window_fd);
-	if (host->maps)
-		g_array_unref(host->maps);
+	g_array_unref(host->maps);
 	if (host->shared != MAP_FAILED)
 		munmap(host->shared, sizeof(*host->shared));
 	g_free(host);

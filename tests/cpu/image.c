@@ -5,9 +5,41 @@
 #include "tests/cpu/conform.h"
 
 static const uint64_t integers[] = {
-	0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 63, 64, 0x7f, 0x80, 0x81, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000, 0x7fffffff, 0x80000000u, 0x80000001u,
-	0xffffffffu, UINT64_C(0x100000000), INT64_MAX, (uint64_t)INT64_MIN, (uint64_t)INT64_MIN + 1, UINT64_MAX, UINT64_MAX - 1,
-	UINT64_C(0xffffffff80000000), UINT64_C(0xffffffffffffff80), UINT64_C(0x5555555555555555), UINT64_C(0xaaaaaaaaaaaaaaaa),
+	0,
+	1,
+	2,
+	3,
+	7,
+	8,
+	15,
+	16,
+	31,
+	32,
+	63,
+	64,
+	0x7f,
+	0x80,
+	0x81,
+	0xff,
+	0x100,
+	0x7fff,
+	0x8000,
+	0xffff,
+	0x10000,
+	0x7fffffff,
+	0x80000000u,
+	0x80000001u,
+	0xffffffffu,
+	UINT64_C(0x100000000),
+	INT64_MAX,
+	(uint64_t)INT64_MIN,
+	(uint64_t)INT64_MIN + 1,
+	UINT64_MAX,
+	UINT64_MAX - 1,
+	UINT64_C(0xffffffff80000000),
+	UINT64_C(0xffffffffffffff80),
+	UINT64_C(0x5555555555555555),
+	UINT64_C(0xaaaaaaaaaaaaaaaa),
 };
 
 uint64_t random_integer(struct rng *rng)
@@ -30,7 +62,10 @@ uint64_t random_integer(struct rng *rng)
 	}
 }
 
-/* Sign, exponent and fraction of a binary format of any width: zeros, denormals, ones, extremes, infinities, NaNs, and what is near 1. */
+/*
+ * Sign, exponent and fraction of a binary format of any width: zeros, denormals, ones, extremes, infinities, NaNs,
+ * and what is near 1.
+ */
 static uint64_t random_float(struct rng *rng, unsigned fraction_bits, unsigned exponent_bits)
 {
 	uint64_t fraction = rng_next(rng) & ((UINT64_C(1) << fraction_bits) - 1);
@@ -83,7 +118,8 @@ void random_vector(struct rng *rng, uint8_t bytes[16])
 		else if (kind < 6)
 			q = random_float(rng, 52, 11);
 		else if (kind == 6)
-			q = random_float(rng, 10, 5) | random_float(rng, 10, 5) << 16 | random_float(rng, 10, 5) << 32 | random_float(rng, 10, 5) << 48;
+			q = random_float(rng, 10, 5) | random_float(rng, 10, 5) << 16 | random_float(rng, 10, 5) << 32 |
+			    random_float(rng, 10, 5) << 48;
 		else
 			q = random_integer(rng);
 		memcpy(bytes + (size_t)i * 8, &q, 8);

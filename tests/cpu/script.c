@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Cases written by hand: small programs with loops, calls and jump tables, which random sequences do not have, and every operand of the decimal
- * instructions. Each is assembled here, copied into CODE and run from many random states.
+ * Cases written by hand: small programs with loops, calls and jump tables, which random sequences do not have, and
+ * every operand of the decimal instructions. Each is assembled here, copied into CODE and run from many random
+ * states.
  *
- * They may rely on: RBX, RSI, RDI, RBP and RSP (or the 32-bit halves) point into DATA, 1 KiB apart; RCX is 1 to 12. They end behind their last instruction.
+ * They may rely on: RBX, RSI, RDI, RBP and RSP (or the 32-bit halves) point into DATA, 1 KiB apart; RCX is 1 to
+ * 12. They end behind their last instruction.
  */
 #include <string.h>
 
@@ -107,8 +109,20 @@ struct script {
 };
 
 #define NO_FEATURE CPU_N_FEATURES
-#define ROW(name, ...) { #name, name, name##_end, false, false, { __VA_ARGS__ } }
-#define ROW32(name, decimal) { #name, name, name##_end, true, decimal, { NO_FEATURE, NO_FEATURE } }
+#define ROW(name, ...) \
+	{ \
+#name, name, name##_end, false, false, \
+		{ \
+			__VA_ARGS__ \
+		} \
+	}
+#define ROW32(name, decimal) \
+	{ \
+#name, name, name##_end, true, decimal, \
+		{ \
+			NO_FEATURE, NO_FEATURE \
+		} \
+	}
 #define BASIC NO_FEATURE, NO_FEATURE
 
 static const struct script scripts[] = {
@@ -144,7 +158,8 @@ size_t scripts_n(void)
 static bool offered(const struct script *script, const struct cpu_features *features)
 {
 	for (size_t i = 0; i < G_N_ELEMENTS(script->features); i++) {
-		if (script->features[i] != NO_FEATURE && !cpu_features_has(features, (enum cpu_feature)script->features[i]))
+		if (script->features[i] != NO_FEATURE &&
+		    !cpu_features_has(features, (enum cpu_feature)script->features[i]))
 			return false;
 	}
 	return true;

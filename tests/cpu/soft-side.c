@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The software CPU's side: a guest in long mode whose whole system is an IDT. Every exception ends in a stub of its own that writes to a port; the
- * bus handler takes the vCPU out of vcpu_run(), and the frame on the stack and the vCPU's registers are the outcome.
+ * The software CPU's side: a guest in long mode whose whole system is an IDT. Every exception ends in a stub of
+ * its own that writes to a port; the bus handler takes the vCPU out of vcpu_run(), and the frame on the stack and
+ * the vCPU's registers are the outcome.
  *
- * The system's part lies at SYSTEM_BASE, out of a program's sight; below are only the windows of conform.h. Descriptors and gates look as Linux makes them, because the
- * host's do: error codes and the selectors a program can load depend on it.
+ * The system's part lies at SYSTEM_BASE, out of a program's sight; below are only the windows of conform.h.
+ * Descriptors and gates look as Linux makes them, because the host's do: error codes and the selectors a program
+ * can load depend on it.
  */
 #include "vmm/cpu/soft.h"
 
@@ -62,7 +64,8 @@ struct soft_side {
 static void map_window(struct guest *guest, uint64_t addr, uint64_t offset, uint64_t size, uint64_t bits)
 {
 	for (uint64_t at = 0; at < size; at += MEMORY_PAGE_SIZE)
-		guest_write64(guest, USER_PT + ((addr + at) >> 12 & 511) * 8, (WINDOWS + offset + at) | PTE_P | PTE_U | PTE_A | bits);
+		guest_write64(guest, USER_PT + ((addr + at) >> 12 & 511) * 8,
+			      (WINDOWS + offset + at) | PTE_P | PTE_U | PTE_A | bits);
 }
 
 static void build_tables(struct guest *guest)
@@ -115,7 +118,8 @@ static void build_idt(struct guest *guest)
 		uint64_t handler = SYSTEM_BASE + STUBS + v * STUB_SIZE;
 		uint64_t type = v == X86_EXC_BP || v == X86_EXC_OF || v == 0x80 ? 0xee00 : 0x8e00;
 
-		guest_write64(guest, IDT + v * 16, (handler & 0xffff) | 0x10u << 16 | type << 32 | (handler & 0xffff0000) << 32);
+		guest_write64(guest, IDT + v * 16,
+			      (handler & 0xffff) | 0x10u << 16 | type << 32 | (handler & 0xffff0000) << 32);
 		guest_write64(guest, IDT + v * 16 + 8, handler >> 32);
 	}
 	for (unsigned v = 0; v <= SYSCALL_STUB; v++) {
@@ -125,18 +129,24 @@ static void build_idt(struct guest *guest)
 	}
 }
 
-static void system_state(struct x86_cpu_state *state)
+static void system_state(struct x86_cpu_state *state, const struct cpu_features *features)
 {
 	guest_state_long(state);
 	state->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | X86_CR0_PG;
 	state->cr3 = PML4;
-	state->cr4 = X86_CR4_PAE | X86_CR4_DE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP | X86_CR4_FSGSBASE |
-		     X86_CR4_OSXSAVE;
+	state->cr4 = X86_CR4_PAE | X86_CR4_DE | X86_CR4_PGE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | X86_CR4_UMIP |
+		     X86_CR4_FSGSBASE;
 	state->efer = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NXE;
-	state->xcr0 = X86_XCR0_X87 | X86_XCR0_SSE | X86_XCR0_AVX;
+	state->xcr0 = X86_XCR0_X87;
+	if (cpu_features_has(features, CPU_FEATURE_XSAVE)) {
+		state->cr4 |= X86_CR4_OSXSAVE;
+		state->xcr0 |= X86_XCR0_SSE | (cpu_features_has(features, CPU_FEATURE_AVX) ? X86_XCR0_AVX : 0);
+	}
 	state->gdt = (struct x86_table){ .base = SYSTEM_BASE + GDT, .limit = GDT_LIMIT };
 	state->idt = (struct x86_table){ .base = SYSTEM_BASE + IDT, .limit = 0xfff };
-	state->tr = (struct x86_segment){ .base = SYSTEM_BASE + TSS, .limit = TSS_LIMIT, .selector = TSS_SELECTOR, .attr = 0x8b };
+	state->tr = (struct x86_segment){
+		.base = SYSTEM_BASE + TSS, .limit = TSS_LIMIT, .selector = TSS_SELECTOR, .attr = 0x8b
+	};
 	state->ldt = (struct x86_segment){ 0 };
 	state->star = (uint64_t)0x23 << 48 | (uint64_t)0x10 << 32;
 	state->sfmask = X86_FLAG_TF | X86_FLAG_IF | X86_FLAG_DF | X86_FLAG_NT | X86_FLAG_AC;
@@ -195,7 +205,7 @@ struct soft_side *soft_side_new(const struct conform_images *images)
 	build_idt(m->guest);
 	memset(m->ram + WINDOWS, 0xcc, CODE_SIZE);
 	memcpy(m->ram + WINDOWS + CODE_SIZE + DATA_SIZE, images->read, READ_SIZE);
-	system_state(state);
+	system_state(state, m->cpu->features);
 	guest_set_state(m->guest, 0, state);
 	m->watchdog = g_thread_new("watchdog", watchdog, m);
 	return g_steal_pointer(&m);
@@ -320,7 +330,9 @@ static void note_outcome(const struct soft_side *m, enum vcpu_exit why, struct c
 	s->rip = cpu->rip;
 	s->rflags = soft_get_rflags(cpu);
 	out->error = 0;
-	out->vector = why != VCPU_EXIT_KICKED ? (uint32_t)OUTCOME_DIED : stub == SYSCALL_STUB ? (uint32_t)OUTCOME_SYSCALL : (uint32_t)stub;
+	out->vector = why != VCPU_EXIT_KICKED ? (uint32_t)OUTCOME_DIED :
+		      stub == SYSCALL_STUB    ? (uint32_t)OUTCOME_SYSCALL :
+						(uint32_t)stub;
 	if (m->cpu->cpl == 3 || stub > SYSCALL_STUB)
 		out->vector = OUTCOME_TIMEOUT;
 	else if (out->vector == OUTCOME_SYSCALL)

@@ -404,6 +404,14 @@ static unsigned room_in_page(uint64_t addr)
 	return (unsigned)(MEMORY_PAGE_SIZE - (addr & ~PAGE_MASK));
 }
 
+/* Where an operand that crosses goes on: 32-bit addresses wrap around. */
+static uint64_t next_page(const struct soft_cpu *cpu, uint64_t addr)
+{
+	uint64_t next = (addr & PAGE_MASK) + MEMORY_PAGE_SIZE;
+
+	return soft_is64(cpu) ? next : (uint32_t)next;
+}
+
 static uint64_t host_load(const void *p, unsigned size)
 {
 	switch (size) {
@@ -492,9 +500,11 @@ void *soft_ptr_slow(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, 
 
 	check_alignment(cpu, in, addr, size);
 	watch(cpu, addr, size, access);
+	if (G_UNLIKELY(room_in_page(addr) < size))
+		check_canonical(cpu, in, addr + size - 1);
 	land = translate(cpu, in, addr, access);
 	if (G_UNLIKELY(room_in_page(addr) < size)) {
-		translate(cpu, in, (addr & PAGE_MASK) + MEMORY_PAGE_SIZE, access);
+		translate(cpu, in, next_page(cpu, addr), access);
 		if (in && in->flags & INSN_LOCK)
 			split_begin(cpu);
 		return NULL;
@@ -552,13 +562,14 @@ static void transfer(struct soft_cpu *cpu, const struct insn *in, uint64_t addr,
 		     unsigned access)
 {
 	size_t first = MIN(len, room_in_page(addr));
-	struct landing a = translate(cpu, in, addr, access);
+	struct landing a;
 
+	check_canonical(cpu, in, addr + len - 1);
+	a = translate(cpu, in, addr, access);
 	watch(cpu, addr, len, access);
 	/* Both pages are translated before a byte moves: a fault must leave nothing behind. */
 	if (first < len) {
-		uint64_t next = addr + first;
-		struct landing b = translate(cpu, in, soft_is64(cpu) ? next : (uint32_t)next, access);
+		struct landing b = translate(cpu, in, next_page(cpu, addr), access);
 
 		copy_page(cpu, &b, buf + first, len - first, access == ACCESS_WRITE);
 	}
@@ -580,9 +591,11 @@ void soft_write_bytes(struct soft_cpu *cpu, const struct insn *in, uint64_t addr
 
 void soft_probe_write(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, unsigned size)
 {
+	if (room_in_page(addr) < size)
+		check_canonical(cpu, in, addr + size - 1);
 	translate(cpu, in, addr, ACCESS_WRITE);
 	if (room_in_page(addr) < size)
-		translate(cpu, in, (addr & PAGE_MASK) + MEMORY_PAGE_SIZE, ACCESS_WRITE);
+		translate(cpu, in, next_page(cpu, addr), ACCESS_WRITE);
 }
 
 /* ---- system accesses ---- */

@@ -219,10 +219,9 @@ static struct x86_segment gate_segment(struct soft_cpu *cpu, const struct insn *
 }
 
 /* Of a 64-bit offset only the lower half counts in a 32-bit segment. */
-static void narrow_offset(const struct soft_cpu *cpu, const struct x86_segment *cs, struct far_pointer *to)
+static uint64_t narrow_offset(const struct soft_cpu *cpu, const struct x86_segment *cs, uint64_t offset)
 {
-	if (!seg_is_code64(cpu, cs->attr))
-		to->offset = (uint32_t)to->offset;
+	return seg_is_code64(cpu, cs->attr) ? offset : (uint32_t)offset;
 }
 
 static struct block *jump_real(struct soft_cpu *cpu, const struct insn *in, struct far_pointer to)
@@ -250,7 +249,7 @@ static struct block *far_jump(struct soft_cpu *cpu, const struct insn *in, struc
 		cs = gate_segment(cpu, in, &gate, false, &inward);
 		to.offset = gate.offset;
 	}
-	narrow_offset(cpu, &cs, &to);
+	to.offset = narrow_offset(cpu, &cs, to.offset);
 	seg_check_ip(cpu, in, &cs, to.offset, 0);
 	cpu->seg[X86_CS] = cs;
 	return finish(cpu, in, to.offset);
@@ -320,9 +319,12 @@ static struct block *far_call(struct soft_cpu *cpu, const struct insn *in, struc
 		if (!seg_is_code(cs.attr))
 			return call_gate(cpu, in, to.selector, raw);
 		check_direct(cpu, in, &cs);
+		/* From 64-bit into 32-bit code: the stack is already the one of the new mode. */
+		if (soft_is64(cpu) && !seg_is_code64(cpu, cs.attr))
+			stack.mask = cpu->seg[X86_SS].attr & X86_ATTR_DB ? UINT32_MAX : UINT16_MAX;
 	}
 	push_return(cpu, in, &stack, in->aux);
-	narrow_offset(cpu, &cs, &to);
+	to.offset = narrow_offset(cpu, &cs, to.offset);
 	seg_check_ip(cpu, in, &cs, to.offset, 0);
 	cpu->gpr[X86_RSP] = stack.sp;
 	if (soft_is_protected(cpu))
@@ -360,6 +362,7 @@ static OP(op_ret_far)
 		return finish(cpu, in, rip);
 	}
 	cs = return_segment(cpu, in, selector);
+	rip = narrow_offset(cpu, &cs, rip);
 	if (SEL_RPL(selector) == cpu->cpl) {
 		seg_check_ip(cpu, in, &cs, rip, 0);
 		cpu->gpr[X86_RSP] = stack.sp;
@@ -454,6 +457,7 @@ static struct block *iret_protected(struct soft_cpu *cpu, const struct insn *in)
 	if (flags & X86_FLAG_VM && cpu->cpl == 0 && in->aux == 4 && !soft_is_long(cpu))
 		return iret_to_v86(cpu, in, &stack, (const uint32_t[]){ (uint32_t)rip, selector, flags });
 	cs = return_segment(cpu, in, selector);
+	rip = narrow_offset(cpu, &cs, rip);
 	outer = SEL_RPL(selector) > cpu->cpl;
 	if (outer || soft_is64(cpu)) {
 		sp = seg_pop(cpu, in, &stack, in->aux);

@@ -428,15 +428,6 @@ static uint64_t requested(const struct soft_cpu *cpu)
 	return (uint32_t)cpu->gpr[X86_RAX] | cpu->gpr[X86_RDX] << 32;
 }
 
-static void check_xsave(struct soft_cpu *cpu, const struct insn *in)
-{
-	simd_sync(cpu);
-	if (!(cpu->cr4 & X86_CR4_OSXSAVE))
-		soft_ud(cpu, in);
-	if (cpu->cr0 & X86_CR0_TS)
-		soft_fault_noerr(cpu, in, X86_EXC_NM);
-}
-
 static bool all_zero(const void *p, size_t len)
 {
 	const uint8_t *b = p;
@@ -467,78 +458,123 @@ static uint64_t in_use(const struct soft_cpu *cpu)
 	return used;
 }
 
+/* The pieces of an image in memory; components that are neither asked for nor in use are not touched, whether they are there or not. */
+struct state_piece {
+	uint16_t offset, size; /* size 0: as many registers as the mode has */
+	uint64_t component;
+};
+
+#define PIECE_MXCSR (UINT64_C(1) << 63) /* belongs to SSE and AVX alike, and has no initial state */
+
+static const struct state_piece state_pieces[] = {
+	{ 0, 24, X86_XCR0_X87 },
+	{ 24, 8, PIECE_MXCSR },
+	{ 32, 128, X86_XCR0_X87 },
+	{ FX_X87_BYTES, 0, X86_XCR0_SSE },
+	{ XSAVE_AVX_OFFSET, 0, X86_XCR0_AVX },
+};
+
+static size_t piece_size(const struct soft_cpu *cpu, const struct state_piece *piece)
+{
+	return piece->size ? piece->size : fx_xmm_bytes(cpu);
+}
+
+static uint64_t with_mxcsr(uint64_t mask, uint64_t components)
+{
+	return components | (mask & (X86_XCR0_SSE | X86_XCR0_AVX) ? PIECE_MXCSR : 0);
+}
+
+static uint64_t xsave_address(struct soft_cpu *cpu, const struct insn *in, unsigned access)
+{
+	uint64_t addr;
+
+	simd_sync(cpu);
+	if (!(cpu->cr4 & X86_CR4_OSXSAVE))
+		soft_ud(cpu, in);
+	if (cpu->cr0 & X86_CR0_TS)
+		soft_fault_noerr(cpu, in, X86_EXC_NM);
+	addr = soft_ea(cpu, in, FX_SIZE + XSAVE_HEADER, access);
+	if (misaligned(cpu, addr, 64))
+		soft_gp(cpu, in, 0);
+	return addr;
+}
+
 /* aux: 1 for XSAVEOPT, which may leave out components in their initial state. */
 static OP(op_xsave)
 {
-	uint64_t mask, write, header, addr;
-	uint8_t image[FX_SIZE];
-	unsigned total;
+	uint64_t addr = xsave_address(cpu, in, ACCESS_WRITE), mask = requested(cpu) & cpu->xcr0, used = in_use(cpu) & mask;
+	uint64_t write = with_mxcsr(mask, in->aux ? used : mask), header;
+	uint8_t image[XSAVE_AVX_OFFSET + XSAVE_AVX_SIZE];
 
-	check_xsave(cpu, in);
-	mask = requested(cpu) & cpu->xcr0;
-	total = mask & X86_XCR0_AVX ? XSAVE_AVX_OFFSET + XSAVE_AVX_SIZE : FX_SIZE + XSAVE_HEADER;
-	addr = soft_ea(cpu, in, total, ACCESS_WRITE);
-	if (misaligned(cpu, addr, 64))
-		soft_gp(cpu, in, 0);
-	soft_probe_write(cpu, in, addr, total);
-	header = soft_load64(cpu, in, addr + FX_SIZE);
-	write = in->aux ? mask & in_use(cpu) : mask;
 	fx_image(cpu, in, image);
-	if (write & X86_XCR0_X87) {
-		soft_write_bytes(cpu, in, addr, image, 24);
-		soft_write_bytes(cpu, in, addr + 32, image + 32, 128);
+	memcpy(image + XSAVE_AVX_OFFSET, cpu->ymm_high, XSAVE_AVX_SIZE);
+	soft_probe_write(cpu, in, addr + FX_SIZE, 8);
+	for (size_t i = 0; i < G_N_ELEMENTS(state_pieces); i++) {
+		if (write & state_pieces[i].component)
+			soft_probe_write(cpu, in, addr + state_pieces[i].offset, (unsigned)piece_size(cpu, &state_pieces[i]));
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(state_pieces); i++) {
+		const struct state_piece *piece = &state_pieces[i];
+
+		if (write & piece->component)
+			soft_write_bytes(cpu, in, addr + piece->offset, image + piece->offset, piece_size(cpu, piece));
+	}
+	header = soft_load64(cpu, in, addr + FX_SIZE);
+	soft_store64(cpu, in, addr + FX_SIZE, (header & ~mask) | used);
+	return NEXT(cpu, in);
+}
+
+static void read_pieces(struct soft_cpu *cpu, const struct insn *in, uint64_t addr, uint64_t components, uint8_t *image)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(state_pieces); i++) {
+		const struct state_piece *piece = &state_pieces[i];
+
+		if (components & piece->component)
+			soft_read_bytes(cpu, in, addr + piece->offset, image + piece->offset, piece_size(cpu, piece));
+	}
+}
+
+/* What is asked for and not in the image goes to its initial state. */
+static void load_components(struct soft_cpu *cpu, const struct insn *in, const uint8_t *image, uint64_t mask, uint64_t present)
+{
+	size_t bytes = fx_xmm_bytes(cpu);
+
+	if (mask & present & X86_XCR0_X87) {
+		x87_load(cpu, in, image);
+	} else if (mask & X86_XCR0_X87) {
+		x87_init(cpu);
+		memset(cpu->fx.st, 0, sizeof cpu->fx.st);
 	}
 	if (mask & (X86_XCR0_SSE | X86_XCR0_AVX))
-		soft_write_bytes(cpu, in, addr + 24, image + 24, 8);
-	if (write & X86_XCR0_SSE)
-		soft_write_bytes(cpu, in, addr + FX_X87_BYTES, image + FX_X87_BYTES, fx_xmm_bytes(cpu));
-	if (write & X86_XCR0_AVX)
-		soft_write_bytes(cpu, in, addr + XSAVE_AVX_OFFSET, cpu->ymm_high, fx_xmm_bytes(cpu));
-	soft_store64(cpu, in, addr + FX_SIZE, (header & ~mask) | (in_use(cpu) & mask));
-	return NEXT(cpu, in);
+		cpu->fx.mxcsr = get32(image + 24);
+	if (mask & X86_XCR0_SSE)
+		memset(cpu->fx.xmm, 0, bytes);
+	if (mask & present & X86_XCR0_SSE)
+		memcpy(cpu->fx.xmm, image + FX_X87_BYTES, bytes);
+	if (mask & X86_XCR0_AVX)
+		memset(cpu->ymm_high, 0, bytes);
+	if (mask & present & X86_XCR0_AVX)
+		memcpy(cpu->ymm_high, image + XSAVE_AVX_OFFSET, bytes);
 }
 
 static OP(op_xrstor)
 {
-	uint64_t mask, addr, bits;
-	uint8_t image[XSAVE_AVX_OFFSET + XSAVE_AVX_SIZE];
-	unsigned total;
+	uint64_t addr = xsave_address(cpu, in, ACCESS_READ), mask = requested(cpu) & cpu->xcr0, present;
+	uint8_t image[XSAVE_AVX_OFFSET + XSAVE_AVX_SIZE] = { 0 };
 
-	check_xsave(cpu, in);
-	mask = requested(cpu) & cpu->xcr0;
-	total = mask & X86_XCR0_AVX ? XSAVE_AVX_OFFSET + XSAVE_AVX_SIZE : FX_SIZE + XSAVE_HEADER;
-	addr = soft_ea(cpu, in, total, ACCESS_READ);
-	if (misaligned(cpu, addr, 64))
-		soft_gp(cpu, in, 0);
-	soft_read_bytes(cpu, in, addr, image, total);
-	memcpy(&bits, image + FX_SIZE, 8);
+	soft_read_bytes(cpu, in, addr + FX_SIZE, image + FX_SIZE, 24);
 	/* XCOMP_BV and the reserved bytes must be 0 in the standard format. */
-	if (bits & ~cpu->xcr0 || !all_zero(image + FX_SIZE + 8, 16))
+	if (!all_zero(image + FX_SIZE + 8, 16))
 		soft_gp(cpu, in, 0);
+	/* Processors read the legacy region before they look whether it is needed. */
+	read_pieces(cpu, in, addr, with_mxcsr(mask, mask & ~(uint64_t)X86_XCR0_AVX), image);
+	memcpy(&present, image + FX_SIZE, 8);
+	if (present & ~cpu->xcr0)
+		soft_gp(cpu, in, 0);
+	read_pieces(cpu, in, addr, mask & present & X86_XCR0_AVX, image);
 	if (mask & (X86_XCR0_SSE | X86_XCR0_AVX) && get32(image + 24) & ~MXCSR_VALID)
 		soft_gp(cpu, in, 0);
-	if (mask & (X86_XCR0_SSE | X86_XCR0_AVX))
-		cpu->fx.mxcsr = get32(image + 24);
-	if (mask & X86_XCR0_X87) {
-		if (bits & X86_XCR0_X87) {
-			x87_load(cpu, in, image);
-		} else {
-			x87_init(cpu);
-			memset(cpu->fx.st, 0, sizeof cpu->fx.st);
-		}
-	}
-	if (mask & X86_XCR0_SSE) {
-		if (bits & X86_XCR0_SSE)
-			memcpy(cpu->fx.xmm, image + FX_X87_BYTES, fx_xmm_bytes(cpu));
-		else
-			memset(cpu->fx.xmm, 0, fx_xmm_bytes(cpu));
-	}
-	if (mask & X86_XCR0_AVX) {
-		if (bits & X86_XCR0_AVX)
-			memcpy(cpu->ymm_high, image + XSAVE_AVX_OFFSET, fx_xmm_bytes(cpu));
-		else
-			memset(cpu->ymm_high, 0, fx_xmm_bytes(cpu));
-	}
+	load_components(cpu, in, image, mask, present);
 	return NEXT(cpu, in);
 }
 

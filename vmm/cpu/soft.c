@@ -186,6 +186,7 @@ static void take_init(struct soft_cpu *cpu)
 	cpu->cr2 = cpu->cr3 = cpu->cr4 = cpu->efer = 0;
 	cpu->cpl = 0;
 	cpu->nmi_blocked = cpu->nmi_pending = cpu->sti_shadow = cpu->halted = false;
+	cpu->store->interrupt_pending = cpu->store->exception_pending = false;
 	soft_set_rflags(cpu, X86_FLAG_FIXED);
 	soft_mode_changed(cpu);
 	soft_tlb_flush(cpu, true);
@@ -219,6 +220,29 @@ static bool extint_waiting(const struct soft_cpu *cpu)
 	return cpu->vcpu->index == 0 && atomic_load(&cpu->accel->extint) && lapic_takes_extint(cpu->lapic);
 }
 
+/*
+ * What a loaded state had already taken from its source: only another accelerator stops in the middle of a delivery. True: there was
+ * something to deliver.
+ */
+static bool take_loaded(struct soft_cpu *cpu)
+{
+	struct x86_cpu_state *loaded = cpu->store;
+
+	if (loaded->exception_pending) {
+		loaded->exception_pending = false;
+		cpu->halted = false;
+		atomic_store(&cpu->exit_request, 1);
+		exc_deliver(cpu, EXC_EXCEPTION, loaded->exception_vector, loaded->exception_has_error, loaded->exception_error);
+		return true;
+	}
+	if (!loaded->interrupt_pending || !(cpu->rflags & X86_FLAG_IF) || cpu->sti_shadow)
+		return false;
+	loaded->interrupt_pending = false;
+	atomic_store(&cpu->exit_request, 1);
+	deliver(cpu, EXC_EXTERNAL, loaded->interrupt_vector);
+	return true;
+}
+
 /* At most one event is delivered a time: the handler's first instruction is a boundary of its own. */
 static void take_events(struct soft_cpu *cpu)
 {
@@ -234,6 +258,8 @@ static void take_events(struct soft_cpu *cpu)
 	if (lapic_take_nmi(cpu->lapic) || __atomic_exchange_n(&cpu->nmi_request, false, __ATOMIC_SEQ_CST))
 		cpu->nmi_pending = true;
 	cpu->irq_waiting = false;
+	if (take_loaded(cpu))
+		return;
 	if (cpu->nmi_pending && !cpu->nmi_blocked && !cpu->sti_shadow) {
 		cpu->nmi_pending = false;
 		cpu->nmi_blocked = true;
@@ -242,7 +268,8 @@ static void take_events(struct soft_cpu *cpu)
 		return;
 	}
 	if (!(cpu->rflags & X86_FLAG_IF) || cpu->sti_shadow) {
-		cpu->irq_waiting = lapic_attention(cpu->lapic) || atomic_load(&cpu->accel->extint) || cpu->nmi_pending;
+		cpu->irq_waiting = lapic_attention(cpu->lapic) || atomic_load(&cpu->accel->extint) || cpu->nmi_pending ||
+				   cpu->store->interrupt_pending;
 		return;
 	}
 	vector = lapic_accept(cpu->lapic);
