@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "console/byte-ring.h"
 #include "console/chardev.h"
 
 /*
@@ -15,7 +16,7 @@
 
 struct chardev_class {
 	const char *name;
-	bool keys; /* see chardev_has_keys() */
+	bool keys; /* see chardev_has_keys(): input is read at all times, the guest's share lost if it takes none */
 	/* The loop runs for the first time. May be NULL. */
 	void (*start)(struct chardev *chardev);
 	/*
@@ -26,13 +27,20 @@ struct chardev_class {
 	void (*hangup)(struct chardev *chardev);
 	/* See chardev_terminal_size(). NULL: no terminal. */
 	bool (*size)(const struct chardev *chardev, uint16_t *cols, uint16_t *rows);
+	/* See chardev_path(). NULL: it has none. */
+	const char *(*path)(const struct chardev *chardev);
+	/* What goes to out_fd for len bytes of output: at most twice as many. NULL: the same. */
+	size_t (*encode)(struct chardev *chardev, const uint8_t *data, size_t len, uint8_t *out);
+	/*
+	 * A kind without the base's ring and descriptors (context NULL): guest output, from any thread; the client has
+	 * room, or is another one.
+	 */
+	void (*write)(struct chardev *chardev, const uint8_t *data, size_t len);
+	void (*accept_input)(struct chardev *chardev);
+	void (*client_changed)(struct chardev *chardev);
+	void (*drain)(struct chardev *chardev); /* the end has come: last words */
 	/* Closes the descriptors and frees the instance, after the base is done with it. */
 	void (*destroy)(struct chardev *chardev);
-};
-
-struct chardev_ring {
-	uint8_t *data; /* CHARDEV_RING_SIZE bytes */
-	size_t start, len;
 };
 
 struct chardev {
@@ -43,7 +51,7 @@ struct chardev {
 	void *tap_opaque;
 
 	GMutex lock; /* ring, lost, connected */
-	struct chardev_ring ring;
+	struct byte_ring ring;
 	uint64_t lost;
 	bool connected;		   /* there is a reader that can be too slow */
 	atomic_bool scheduled;	   /* the loop will look at the ring */
@@ -57,29 +65,26 @@ struct chardev {
 	bool started, in_ended;
 	uint8_t input[CHARDEV_CHUNK];
 	size_t input_len;
-	uint8_t output[CHARDEV_CHUNK]; /* taken from the ring, not yet written */
+	uint8_t output[2 * CHARDEV_CHUNK]; /* taken from the ring and encoded, not yet written */
 	size_t output_pos, output_len;
 	uint8_t last_output; /* last byte written */
 	bool seen_escape;    /* control sequences have been written */
 };
 
-/* context NULL: no loop, output is discarded. */
+/* context NULL: no loop, output is discarded unless the class has write(). */
 void chardev_init(struct chardev *chardev, const struct chardev_class *class, GMainContext *context);
 
 /* New descriptors, or -1: starts to move bytes, output kept in the ring first. Loop thread, or before the loop runs. */
 void chardev_set_fds(struct chardev *chardev, int in_fd, int out_fd);
+
+/* Whether there is a reader; tells the client. Loop thread. chardev_set_fds() does it. */
+void chardev_set_connected(struct chardev *chardev, bool connected);
 
 /* Input for the guest, from a class's input hook; what there is no room for is dropped. Loop thread. */
 void chardev_push_input(struct chardev *chardev, const uint8_t *data, size_t len);
 
 /* A line break for the guest. Loop thread. */
 void chardev_push_break(struct chardev *chardev);
-
-/*
- * Another descriptor for the same terminal or pipe that does not block and whose flags are nobody else's; a plain
- * duplicate when the host gives none. mode: O_RDONLY or O_WRONLY. -1: errno says why.
- */
-int chardev_reopen(int fd, int mode);
 
 /* As chardev_new_stdio(), on any two descriptors; they stay the caller's. */
 struct chardev *chardev_new_streams(GMainContext *context, int in_fd, int out_fd, chardev_command_fn on_command,

@@ -19,53 +19,13 @@
  */
 #define PACE_USEC 1000
 #define DRAIN_ROUNDS 16	      /* chunks written before other sources have their turn */
+#define RING_KEEP (16u << 10) /* memory an empty ring may keep */
 #define DRAIN_PATIENCE_MS 200 /* at the end: how long a reader may make no progress */
 
 struct chardev_source {
 	GSource base;
 	struct chardev *chardev;
 };
-
-/* Appends, dropping the oldest bytes; returns how many were dropped. */
-static size_t ring_put(struct chardev_ring *ring, const uint8_t *data, size_t len)
-{
-	size_t dropped = 0;
-
-	if (len > CHARDEV_RING_SIZE) {
-		dropped = len - CHARDEV_RING_SIZE;
-		data += dropped;
-		len = CHARDEV_RING_SIZE;
-	}
-	if (len > CHARDEV_RING_SIZE - ring->len) {
-		size_t excess = len - (CHARDEV_RING_SIZE - ring->len);
-
-		ring->start = (ring->start + excess) % CHARDEV_RING_SIZE;
-		ring->len -= excess;
-		dropped += excess;
-	}
-	for (size_t done = 0; done < len;) {
-		size_t end = (ring->start + ring->len) % CHARDEV_RING_SIZE;
-		size_t part = MIN(len - done, CHARDEV_RING_SIZE - end);
-
-		memcpy(ring->data + end, data + done, part);
-		ring->len += part;
-		done += part;
-	}
-	return dropped;
-}
-
-static size_t ring_take(struct chardev_ring *ring, uint8_t *data, size_t cap)
-{
-	size_t len = MIN(cap, MIN(ring->len, CHARDEV_RING_SIZE - ring->start));
-
-	memcpy(data, ring->data + ring->start, len);
-	ring->start = (ring->start + len) % CHARDEV_RING_SIZE;
-	ring->len -= len;
-	/* Starting over at 0 keeps a console that is drained in time in its first pages. */
-	if (!ring->len)
-		ring->start = 0;
-	return len;
-}
 
 static void wake(struct chardev *chardev)
 {
@@ -78,10 +38,12 @@ void chardev_write(struct chardev *chardev, const uint8_t *data, size_t len)
 
 	if (chardev->tap)
 		chardev->tap(chardev->tap_opaque, data, len);
+	if (chardev->class->write)
+		chardev->class->write(chardev, data, len);
 	if (!chardev->source || !len)
 		return;
 	g_mutex_lock(&chardev->lock);
-	dropped = ring_put(&chardev->ring, data, len);
+	dropped = byte_ring_put(&chardev->ring, data, len);
 	if (chardev->connected)
 		chardev->lost += dropped;
 	g_mutex_unlock(&chardev->lock);
@@ -97,8 +59,37 @@ void chardev_set_tap(struct chardev *chardev, void (*tap)(void *opaque, const ui
 
 void chardev_accept_input(struct chardev *chardev)
 {
-	if (chardev->source && atomic_load(&chardev->input_waiting))
+	if (chardev->class->accept_input)
+		chardev->class->accept_input(chardev);
+	else if (chardev->source && atomic_load(&chardev->input_waiting))
 		wake(chardev);
+}
+
+bool chardev_is_connected(struct chardev *chardev)
+{
+	bool connected;
+
+	g_mutex_lock(&chardev->lock);
+	connected = chardev->connected;
+	g_mutex_unlock(&chardev->lock);
+	return connected;
+}
+
+void chardev_set_connected(struct chardev *chardev, bool connected)
+{
+	bool was;
+
+	g_mutex_lock(&chardev->lock);
+	was = chardev->connected;
+	chardev->connected = connected;
+	g_mutex_unlock(&chardev->lock);
+	if (was != connected && chardev->client && chardev->client->connected)
+		chardev->client->connected(chardev->opaque, connected);
+}
+
+const char *chardev_path(const struct chardev *chardev)
+{
+	return chardev->class->path ? chardev->class->path(chardev) : NULL;
 }
 
 uint64_t chardev_lost(struct chardev *chardev)
@@ -139,7 +130,7 @@ static void watch(struct chardev *chardev, void **tag, int fd, bool wanted, GIOC
 
 static void watch_input(struct chardev *chardev)
 {
-	bool room = chardev->class->input || chardev->input_len < sizeof(chardev->input);
+	bool room = chardev->class->keys || chardev->input_len < sizeof(chardev->input);
 
 	if (chardev->in_ended)
 		watch(chardev, &chardev->in_tag, chardev->in_fd, chardev->in_fd >= 0 && chardev->class->hangup, 0);
@@ -165,12 +156,19 @@ static void hang_up(struct chardev *chardev)
 /* Fills output[] from the ring; false when there is nothing to write. */
 static bool stage_output(struct chardev *chardev)
 {
+	uint8_t data[CHARDEV_CHUNK];
+	bool encoded = chardev->class->encode;
+
 	if (chardev->output_pos < chardev->output_len)
 		return true;
 	g_mutex_lock(&chardev->lock);
 	chardev->output_pos = 0;
-	chardev->output_len = ring_take(&chardev->ring, chardev->output, sizeof(chardev->output));
+	chardev->output_len = byte_ring_take(&chardev->ring, encoded ? data : chardev->output, CHARDEV_CHUNK);
+	if (!chardev->ring.len && chardev->ring.cap > RING_KEEP)
+		byte_ring_clear(&chardev->ring);
 	g_mutex_unlock(&chardev->lock);
+	if (encoded && chardev->output_len)
+		chardev->output_len = chardev->class->encode(chardev, data, chardev->output_len, chardev->output);
 	return chardev->output_len > 0;
 }
 
@@ -237,7 +235,7 @@ static bool ring_is_stuck(struct chardev *chardev)
 
 	g_mutex_lock(&chardev->lock);
 	if (chardev->out_fd < 0 && !chardev->class->hangup)
-		chardev->ring = (struct chardev_ring){ .data = chardev->ring.data };
+		byte_ring_clear(&chardev->ring);
 	stuck = chardev->out_fd < 0 || !chardev->ring.len;
 	g_mutex_unlock(&chardev->lock);
 	return stuck;
@@ -277,7 +275,7 @@ static void offer_input(struct chardev *chardev)
 static void read_input(struct chardev *chardev)
 {
 	uint8_t data[CHARDEV_CHUNK];
-	size_t room = chardev->class->input ? sizeof(data) : sizeof(chardev->input) - chardev->input_len;
+	size_t room = chardev->class->keys ? sizeof(data) : sizeof(chardev->input) - chardev->input_len;
 	ssize_t n = read(chardev->in_fd, data, MIN(room, sizeof(data)));
 
 	if (n > 0 && chardev->class->input)
@@ -325,11 +323,11 @@ void chardev_init(struct chardev *chardev, const struct chardev_class *class, GM
 	chardev->class = class;
 	chardev->in_fd = -1;
 	chardev->out_fd = -1;
+	chardev->ring.max = CHARDEV_RING_SIZE;
 	g_mutex_init(&chardev->lock);
 	if (!context)
 		return;
 	chardev->context = g_main_context_ref(context);
-	chardev->ring.data = g_malloc(CHARDEV_RING_SIZE);
 	chardev->source = g_source_new(&source_funcs, sizeof(struct chardev_source));
 	((struct chardev_source *)chardev->source)->chardev = chardev;
 	g_source_set_static_name(chardev->source, class->name);
@@ -346,9 +344,7 @@ void chardev_set_fds(struct chardev *chardev, int in_fd, int out_fd)
 	chardev->in_ended = false;
 	/* Half of a chunk belongs to the reader that got the other half. */
 	chardev->output_pos = chardev->output_len = 0;
-	g_mutex_lock(&chardev->lock);
-	chardev->connected = out_fd >= 0;
-	g_mutex_unlock(&chardev->lock);
+	chardev_set_connected(chardev, out_fd >= 0);
 	atomic_store(&chardev->scheduled, true);
 	wake(chardev);
 }
@@ -372,6 +368,8 @@ void chardev_set_client(struct chardev *chardev, const struct chardev_client *cl
 {
 	chardev->client = client;
 	chardev->opaque = opaque;
+	if (chardev->class->client_changed)
+		chardev->class->client_changed(chardev);
 	if (chardev->source)
 		wake(chardev);
 }
@@ -389,13 +387,15 @@ void chardev_free(struct chardev *chardev)
 {
 	if (!chardev)
 		return;
+	if (chardev->class->drain)
+		chardev->class->drain(chardev);
 	if (chardev->source) {
 		drain_all(chardev);
 		g_source_destroy(chardev->source);
 		g_source_unref(chardev->source);
 		g_main_context_unref(chardev->context);
 	}
-	g_free(chardev->ring.data);
+	byte_ring_clear(&chardev->ring);
 	g_mutex_clear(&chardev->lock);
 	chardev->class->destroy(chardev);
 }

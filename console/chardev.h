@@ -25,6 +25,10 @@ struct chardev_client {
 	size_t (*receive)(void *opaque, const uint8_t *data, size_t len);
 	/* The user asked for a break (^] b). Loop thread. May be NULL. */
 	void (*send_break)(void *opaque);
+	/* Somebody is at the other end now, or nobody any more. Loop thread. May be NULL. */
+	void (*connected)(void *opaque, bool connected);
+	/* The terminal at the other end has this size now. Loop thread. May be NULL. */
+	void (*resized)(void *opaque, uint16_t cols, uint16_t rows);
 };
 
 /* What the user of a terminal may ask of the VM's owner with ^] and a key. The key table is in console/stdio.c. */
@@ -74,6 +78,9 @@ void chardev_write(struct chardev *chardev, const uint8_t *data, size_t len);
 /* The device has room for input again. Any thread. */
 void chardev_accept_input(struct chardev *chardev);
 
+/* Somebody is at the other end who reads what is written. Any thread. */
+bool chardev_is_connected(struct chardev *chardev);
+
 /* Output bytes lost so far because a connected reader did not keep up. Any thread. */
 uint64_t chardev_lost(struct chardev *chardev);
 
@@ -82,6 +89,18 @@ uint64_t chardev_lost(struct chardev *chardev);
  * thread.
  */
 bool chardev_terminal_size(const struct chardev *chardev, uint16_t *cols, uint16_t *rows);
+
+/*
+ * "/dev/pts/3", a socket's or file's path, "tcp:127.0.0.1:4555" (the port really bound), or NULL. A mux answers with its
+ * back end's.
+ */
+const char *chardev_path(const struct chardev *chardev);
+
+/*
+ * Another descriptor for the same terminal or pipe that does not block and whose flags are nobody else's; a plain
+ * duplicate when the host gives none. mode: O_RDONLY or O_WRONLY. -1: errno says why.
+ */
+int chardev_reopen(int fd, int mode);
 
 /* True when ^] keys work on it, so that the user can be told. */
 bool chardev_has_keys(const struct chardev *chardev);

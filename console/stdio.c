@@ -183,34 +183,13 @@ static bool stdio_size(const struct chardev *chardev, uint16_t *cols, uint16_t *
 	return false;
 }
 
-/*
- * What the guest may have left behind on the screen: colours, a hidden cursor, mouse and paste reports, the alternate
- * screen.
- */
-static void tidy_screen(struct stdio *stdio)
-{
-	static const char plain[] = "\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2004l\033[?1047l"
-				    "\033[?25h\033[0m";
-	g_autoptr(GString) text = g_string_new(NULL);
-	ssize_t ignored;
-
-	if (!isatty(stdio->base.out_fd))
-		return;
-	if (stdio->base.seen_escape)
-		g_string_append(text, plain);
-	if (stdio->base.last_output && stdio->base.last_output != '\n')
-		g_string_append(text, "\r\n");
-	ignored = write(stdio->base.out_fd, text->str, text->len);
-	(void)ignored;
-}
-
 static void stdio_destroy(struct chardev *chardev)
 {
 	struct stdio *stdio = (struct stdio *)chardev;
 
 	cancel_prefix(stdio);
 	if (chardev->out_fd >= 0)
-		tidy_screen(stdio);
+		terminal_tidy(chardev->out_fd, chardev->seen_escape, chardev->last_output);
 	if (stdio->terminal_fd >= 0)
 		terminal_leave();
 	fd_close(&chardev->in_fd);

@@ -100,3 +100,20 @@ void terminal_suspend(void)
 	terminal.wanted = wanted;
 	terminal_resume();
 }
+
+void terminal_tidy(int fd, bool seen_escape, uint8_t last)
+{
+	static const char plain[] = "\033[?1000l\033[?1002l\033[?1003l\033[?1006l\033[?2004l\033[?1047l"
+				    "\033[?25h\033[0m";
+	g_autoptr(GString) text = g_string_new(NULL);
+	ssize_t ignored;
+
+	if (!isatty(fd))
+		return;
+	if (seen_escape)
+		g_string_append(text, plain);
+	if (last && last != '\n')
+		g_string_append(text, "\r\n");
+	ignored = write(fd, text->str, text->len);
+	(void)ignored;
+}

@@ -3,6 +3,7 @@
 #define LODGE_CONSOLE_TERMINAL_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 /*
  * The process's terminal in raw mode, and the promise that it comes back: on terminal_leave(), when the process is
@@ -20,6 +21,13 @@ void terminal_leave(void);
  * raw again.
  */
 void terminal_suspend(void);
+
+/*
+ * Takes back what a guest may have left behind on the screen fd leads to: colours, a hidden cursor, mouse and paste
+ * reports, the alternate screen; and ends its last line. seen_escape: it has used control sequences. last: its last byte,
+ * 0 for none.
+ */
+void terminal_tidy(int fd, bool seen_escape, uint8_t last);
 
 /* After SIGCONT: raw again if it was raw and this process is in the foreground. */
 void terminal_resume(void);

@@ -66,7 +66,7 @@ prints()
 # every_option_in_help: the manual page and `lodge run --help` have the same options.
 every_option_in_help()
 {
-	"$LODGE" help --man | sed -n '/^.SS lodge run/,/^.SS lodge host/p' |
+	"$LODGE" help --man | sed -n '/^\.SS run$/,/^\.S[SH] [^r]/p' |
 		sed -n 's/^\\fB\\-\\-\([a-z\\-]*\)\\fR.*/\1/p' | tr -d '\\' | sort >"$files/man"
 	"$LODGE" run --help | sed -n 's/^  --\([a-z-]*\).*/\1/p' | sort >"$files/help"
 	[[ -s $files/help ]] && diff "$files/man" "$files/help"
@@ -101,12 +101,12 @@ kernel=(run --accel soft --kernel "$files/text")
 plan 45
 
 ok 'no command' refused 2 'no command'
-ok 'unknown command' refused 2 'unknown command nonsense' nonsense
-ok 'unknown global option' refused 2 'unknown option --nonsense' --nonsense
+ok 'unknown command' refused 2 "unknown command: 'nonsense'" nonsense
+ok 'unknown global option' refused 2 "unsupported option '--nonsense'" --nonsense
 ok 'unknown option' refused 2 'unknown option --nonsense' run --nonsense
 ok 'misspelt option' refused 2 'did you mean --kernel' run --kernl x
 ok 'unexpected argument' refused 2 'unexpected argument x' run --kernel y x
-ok 'help on an unknown command' refused 2 'unknown command nonsense' help nonsense
+ok 'help on an unknown command' refused 2 "command or command group 'nonsense' doesn't exist" help nonsense
 ok 'no kernel' refused 2 '--kernel FILE is required' run
 ok 'option without its value' refused 2 '--kernel needs a value' run --kernel
 ok 'value for a flag' refused 2 '--no-reboot takes no value' run --no-reboot=1
@@ -125,7 +125,7 @@ ok 'unknown console target' refused 2 'nonsense' "${kernel[@]}" --console stdio,
 ok 'console without a path' refused 2 'unix:' "${kernel[@]}" --console unix:
 ok 'unknown disk option' refused 2 'nonsense' "${kernel[@]}" --disk "$files/disk,nonsense"
 ok 'disk serial number too long' refused 2 'serial' "${kernel[@]}" --disk "$files/disk,serial=123456789012345678901"
-ok 'control characters stay out of messages' refused 2 'command bad?[2Jname' $'bad\033[2Jname'
+ok 'control characters stay out of messages' refused 2 "command: 'bad?[2Jname'" $'bad\033[2Jname'
 
 ok 'missing kernel' refused 1 "$files/missing: cannot open: No such file" run --accel soft --kernel "$files/missing"
 ok 'kernel that is a folder' refused 1 "$files: not a regular file" run --accel soft --kernel "$files"
@@ -152,7 +152,7 @@ fi
 ok 'output that cannot be written' full_output
 
 ok 'version' prints 'lodge ' --version
-ok 'overview' prints 'lodge COMMAND' --help
+ok 'overview' prints 'lodge [options]... <command>' --help
 ok 'host' prints 'soft' host
 ok 'help and manual page have the same options' every_option_in_help
 if command -v groff >/dev/null; then

@@ -42,6 +42,7 @@
 struct guest {
 	struct vm vm;
 	struct vcpu vcpus[GUEST_MAX_CPUS];
+	struct stats_vcpu stats[GUEST_MAX_CPUS];
 	GThread *loop_thread; /* runs vm.context, and so the timers */
 	gint loop_ends;	      /* atomic */
 	GString *said;
@@ -237,7 +238,7 @@ static inline struct guest *guest_new_with_rom(const struct accel_class *class, 
 	guest->vm.n_vcpus = n_cpus;
 	guest->vm.cpu_model = cpu_model_find(NULL, NULL);
 	for (unsigned i = 0; i < n_cpus; i++)
-		guest->vcpus[i] = (struct vcpu){ .vm = &guest->vm, .index = i, .apic_id = i };
+		guest->vcpus[i] = (struct vcpu){ .vm = &guest->vm, .index = i, .apic_id = i, .stats = &guest->stats[i] };
 	guest_create_board(guest);
 	if (rom)
 		g_assert_true(memory_add_rom(guest->vm.mem, UINT64_C(0xf0000000), rom, MEMORY_PAGE_SIZE, NULL));

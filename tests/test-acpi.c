@@ -26,7 +26,7 @@ static const struct acpi_spec full_spec = {
 	.pci_io_size = 0xf000,
 	.hpet = true,
 	.pvpanic = true,
-	.uart0 = true,
+	.uarts = 0xf,
 	.pci_intx_gsi = { 16, 17, 18, 19 },
 };
 
@@ -359,7 +359,7 @@ static void test_dsdt_walk(void)
 	fixture_build(&f, &full_spec);
 	dsdt = table(&f, "DSDT", &len);
 	walk_terms(dsdt, HEADER, len, &counts);
-	g_assert_cmpuint(counts.devices, ==, full_spec.n_cpus + 7); /* MRES PCI0 COM1 RTC KBD HPET PEVT */
+	g_assert_cmpuint(counts.devices, ==, full_spec.n_cpus + 10); /* MRES PCI0 COM1-4 RTC KBD HPET PEVT */
 	g_assert_cmpuint(counts.methods, ==, 1);
 	g_assert_cmpuint(counts.packages, ==, 1 + 1 + 128); /* _S5, _PRT and its entries */
 	fixture_clear(&f);

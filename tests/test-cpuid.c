@@ -384,6 +384,61 @@ static void test_host_tsc(void)
 	g_test_message("TSC %u and %u kHz", first, second);
 }
 
+static struct cpuid_table *table_with(const char *change, unsigned cores, unsigned threads, unsigned n_cpus)
+{
+	struct cpu_features offer = full_offer();
+	g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(g_free);
+	struct cpu_model *model;
+	struct cpuid_table *table;
+
+	if (change)
+		g_ptr_array_add(changes, g_strdup(change));
+	model = cpu_model_build("x86-64-v2", changes, cores, threads, NULL);
+	g_assert_nonnull(model);
+	table = cpuid_table_new(model, &offer, n_cpus, TSC_KHZ, NULL);
+	cpu_model_free(model);
+	return table;
+}
+
+/* One VM's own changes: names as libvirt and Linux have them. */
+static void test_changes(void)
+{
+	g_autoptr(GPtrArray) unknown = g_ptr_array_new_with_free_func(g_free);
+	autoptr(cpuid_table) plain = table_with(NULL, 0, 0, 1);
+	autoptr(cpuid_table) less = table_with("-sse4.2", 0, 0, 1);
+	autoptr(cpuid_table) more = table_with("+pclmuldq", 0, 0, 1);
+	autoptr(cpuid_table) without = table_with("-no-such-feature", 0, 0, 1);
+	g_autoptr(GError) err = NULL;
+
+	g_ptr_array_add(unknown, g_strdup("+no-such-feature"));
+	g_assert_null(cpu_model_build(NULL, unknown, 0, 0, &err));
+	g_assert_nonnull(strstr(err->message, "no-such-feature"));
+	g_assert_true(cpu_features_has(cpuid_table_features(plain), CPU_FEATURE_SSE4_2));
+	g_assert_false(cpu_features_has(cpuid_table_features(less), CPU_FEATURE_SSE4_2));
+	g_assert_false(cpu_features_has(cpuid_table_features(plain), CPU_FEATURE_PCLMULQDQ));
+	g_assert_true(cpu_features_has(cpuid_table_features(more), CPU_FEATURE_PCLMULQDQ));
+	g_assert_nonnull(without);
+}
+
+/* Two packages of two cores of two threads. */
+static void test_threads(void)
+{
+	autoptr(cpuid_table) table = table_with(NULL, 2, 2, 8);
+	uint32_t out[4];
+
+	query(table, 0xb, 0, out);
+	g_assert_cmpuint(out[CPUID_EAX], ==, 1);
+	g_assert_cmpuint(out[CPUID_EBX], ==, 2);
+	query(table, 0xb, 1, out);
+	g_assert_cmpuint(out[CPUID_EAX], ==, 2);
+	g_assert_cmpuint(out[CPUID_EBX], ==, 4);
+	query(table, 1, 0, out);
+	g_assert_cmpuint(out[CPUID_EBX] >> 16 & 0xff, ==, 4);
+	query(table, 4, 0, out);
+	g_assert_cmpuint(out[CPUID_EAX] >> 14 & 0xfff, ==, 1); /* L1: shared by the core's threads */
+	g_assert_cmpuint(out[CPUID_EAX] >> 26, ==, 1);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -396,6 +451,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/cpuid/native-identity", test_native_identity);
 	g_test_add_func("/cpuid/dynamic", test_dynamic);
 	g_test_add_func("/cpuid/topology", test_topology);
+	g_test_add_func("/cpuid/changes", test_changes);
+	g_test_add_func("/cpuid/threads", test_threads);
 	g_test_add_func("/cpuid/hypervisor-leaves", test_hypervisor_leaves);
 	g_test_add_func("/cpuid/tsc-ratio", test_tsc_ratio);
 	g_test_add_func("/cpuid/leaf-list", test_leaf_list);

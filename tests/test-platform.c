@@ -163,18 +163,18 @@ static void test_kbc_no_aux(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 	g_assert_false(f->lines[12]);
 }
 
-static void test_kbc_no_keyboard(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
+static void test_kbc_buffer(struct fixture *f, G_GNUC_UNUSED gconstpointer data)
 {
 	write_config(f, 0x44);
-	out(f, 0x60, 1, 0xf2);
-	g_assert_cmphex(in(f, 0x64, 1) & 0x61, ==, 0x41);
+	out(f, 0x60, 1, 0xee);
+	g_assert_cmphex(in(f, 0x64, 1) & 0x61, ==, 0x01);
 	g_assert_false(f->lines[1]);
 	write_config(f, 0x45);
 	g_assert_true(f->lines[1]);
-	g_assert_cmphex(answer(f), ==, 0xfe);
+	g_assert_cmphex(answer(f), ==, 0xee);
 	g_assert_false(f->lines[1]);
 	g_assert_cmphex(in(f, 0x64, 1) & 0x61, ==, 0x00);
-	out(f, 0x60, 1, 0xed);
+	out(f, 0x60, 1, 0x01); /* no command a keyboard knows */
 	g_assert_true(f->lines[1]);
 	g_assert_cmphex(answer(f), ==, 0xfe);
 	command(f, 0xd2);
@@ -466,7 +466,7 @@ int main(int argc, char **argv)
 		{ "/platform/hostile-state", test_hostile_state },
 		{ "/platform/i8042/probe", test_kbc_probe },
 		{ "/platform/i8042/no-aux", test_kbc_no_aux },
-		{ "/platform/i8042/no-keyboard", test_kbc_no_keyboard },
+		{ "/platform/i8042/buffer", test_kbc_buffer },
 		{ "/platform/i8042/output-port", test_kbc_output_port },
 		{ "/platform/pm/mode", test_pm_mode },
 		{ "/platform/pm/button", test_pm_button },

@@ -303,7 +303,8 @@ static void test_limits(void)
 
 static void test_texts(void)
 {
-	static const struct {
+	g_autofree char *longer = g_strnfill(VM_CONFIG_MAX_NAME + 1, 'n');
+	const struct {
 		size_t field;
 		const char *text, *says; /* NULL: fine */
 	} cases[] = {
@@ -311,8 +312,7 @@ static void test_texts(void)
 		{ G_STRUCT_OFFSET(struct vm_config, name), "a/b", "slash" },
 		{ G_STRUCT_OFFSET(struct vm_config, name), "a\nb", "control" },
 		{ G_STRUCT_OFFSET(struct vm_config, name), "\xff", "UTF-8" },
-		{ G_STRUCT_OFFSET(struct vm_config, name),
-		  "12345678901234567890123456789012345678901234567890123456789012345", "64 bytes" },
+		{ G_STRUCT_OFFSET(struct vm_config, name), longer, "251 bytes" },
 		{ G_STRUCT_OFFSET(struct vm_config, name), "B\xc3\xa4r 1", NULL },
 		{ G_STRUCT_OFFSET(struct vm_config, kernel), "", "kernel's path is empty" },
 		{ G_STRUCT_OFFSET(struct vm_config, initrd), "", "initrd's path is empty" },
@@ -381,6 +381,105 @@ static void test_console_rules(void)
 	accept(config);
 }
 
+static struct vm_port_config *add_port(struct vm_config *config, enum vm_port_target target, unsigned index,
+				       const char *alias)
+{
+	struct vm_port_config *port = vm_port_config_new();
+
+	port->target = target;
+	port->index = index;
+	port->alias = g_strdup(alias);
+	g_ptr_array_add(config->ports, port);
+	return port;
+}
+
+static void test_ports(void)
+{
+	struct vm_config *config = good_config();
+	struct vm_port_config *port;
+
+	add_port(config, VM_PORT_SERIAL, 4, "serial4");
+	refuse(config, "serial ports 0 to 3");
+	config = good_config();
+	add_port(config, VM_PORT_SERIAL, 1, "serial0");
+	add_port(config, VM_PORT_SERIAL, 1, "serial1");
+	refuse(config, "same number 1");
+	config = good_config();
+	add_port(config, VM_PORT_SERIAL, 0, "serial0");
+	add_port(config, VM_PORT_CONSOLE, 1, "serial0");
+	refuse(config, "alias serial0");
+	config = good_config();
+	add_port(config, VM_PORT_CHANNEL, 0, "channel0");
+	refuse(config, "name is missing");
+	config = good_config();
+	add_port(config, VM_PORT_SERIAL, 0, "serial0")->kind = VM_PORT_UNIX;
+	refuse(config, "path is missing");
+	config = good_config();
+	add_port(config, VM_PORT_SERIAL, 0, "serial0")->kind = VM_PORT_TCP;
+	refuse(config, "TCP port is missing");
+	config = good_config();
+	for (unsigned i = 0; i <= VM_CONFIG_MAX_PORTS; i++) {
+		g_autofree char *alias = g_strdup_printf("console%u", i);
+
+		add_port(config, VM_PORT_CONSOLE, i, alias);
+	}
+	refuse(config, "at most 16");
+	config = good_config();
+	add_port(config, VM_PORT_SERIAL, 0, "serial0");
+	add_port(config, VM_PORT_CONSOLE, 0, "console0");
+	port = add_port(config, VM_PORT_CHANNEL, 0, "channel0");
+	port->name = g_strdup("org.qemu.guest_agent.0");
+	accept(config);
+}
+
+static void test_topology(void)
+{
+	static const struct {
+		unsigned vcpus, max, sockets, dies, cores, threads;
+		const char *says;
+	} cases[] = {
+		{ 4, 2, 0, 0, 0, 0, "4 vCPUs of at most 2" },	{ 1, 33, 0, 0, 0, 0, "at most 32" },
+		{ 4, 0, 2, 1, 1, 1, "is not 4 vCPUs" },		{ 4, 0, 2, 1, 0, 1, "is not 4 vCPUs" },
+		{ 4, 8, 1, 1, 4, 1, "is not 8 vCPUs" },		{ 1, 0, 65536, 65536, 65536, 65536, "is not 1 vCPUs" },
+		{ 4, 0, 2, 1, 1, 2, NULL },			{ 4, 8, 1, 2, 2, 2, NULL },
+		{ 4, 0, 2, 0, 2, 1, NULL },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct vm_config *config = good_config();
+
+		config->vcpus = cases[i].vcpus;
+		config->max_vcpus = cases[i].max;
+		config->sockets = cases[i].sockets;
+		config->dies = cases[i].dies;
+		config->cores = cases[i].cores;
+		config->threads = cases[i].threads;
+		if (cases[i].says)
+			refuse(config, cases[i].says);
+		else
+			accept(config);
+	}
+}
+
+static void test_definition(void)
+{
+	struct vm_config *config = good_config();
+
+	g_strlcpy(config->uuid, "not-a-uuid", sizeof(config->uuid));
+	refuse(config, "not a UUID");
+	config = good_config();
+	config->balloon_memory = config->memory + 1;
+	refuse(config, "balloon");
+	config = good_config();
+	g_ptr_array_add(config->cpu_features, g_strdup("avx2"));
+	refuse(config, "+NAME or -NAME");
+	config = good_config();
+	g_ptr_array_add(config->cpu_features, g_strdup("-avx2"));
+	g_strlcpy(config->uuid, "11111111-2222-3333-4444-555555555555", sizeof(config->uuid));
+	config->balloon_memory = config->memory / 2;
+	accept(config);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -395,5 +494,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/vm-config/check/texts", test_texts);
 	g_test_add_func("/vm-config/check/disks", test_disk_rules);
 	g_test_add_func("/vm-config/check/console", test_console_rules);
+	g_test_add_func("/vm-config/check/ports", test_ports);
+	g_test_add_func("/vm-config/check/topology", test_topology);
+	g_test_add_func("/vm-config/check/definition", test_definition);
 	return g_test_run();
 }

@@ -22,6 +22,11 @@ void vm_request_reset(struct vm *vm, const char *reason)
 	board_of(vm)->n_resets++;
 }
 
+void vm_post_value(struct vm *vm, enum vm_event event, int64_t value)
+{
+	board_of(vm)->posted[event] = value;
+}
+
 static void on_message(void *opaque, const struct msi_message *msg)
 {
 	struct board *board = opaque;
@@ -51,6 +56,9 @@ struct board *board_new(uint64_t ram)
 
 	g_mutex_init(&board->lock);
 	board->messages = g_array_new(FALSE, FALSE, sizeof(struct msi_message));
+	vm->stats = &board->stats;
+	for (unsigned i = 0; i < VM_N_EVENTS; i++)
+		board->posted[i] = -1;
 	vm->mem = memory_new(ram, NULL);
 	g_assert_nonnull(vm->mem);
 	vm->pio = bus_new(0x10000);

@@ -27,6 +27,8 @@ struct board {
 	unsigned intx;	  /* bit per line that is up; lock */
 	unsigned n_intx;  /* rising edges; lock */
 	unsigned n_resets;
+	struct stats_page stats;
+	int64_t posted[VM_N_EVENTS]; /* latest value of each event; -1: none */
 };
 
 struct board *board_new(uint64_t ram);

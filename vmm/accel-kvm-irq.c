@@ -218,7 +218,7 @@ void kvm_prepare_extint(struct kvm_vcpu_data *kv)
 	if (kv->extint_held < 0 && run->ready_for_interrupt_injection &&
 	    __atomic_load_n(&kvm->extint, __ATOMIC_SEQ_CST)) {
 		kv->extint_held = vm_pic_ack(kvm->base.vm);
-		__atomic_store_n(&kv->vcpu->stats.interrupts, kv->vcpu->stats.interrupts + 1, __ATOMIC_RELAXED);
+		stats_add(&kv->vcpu->stats->interrupts, 1);
 	}
 	if (kv->extint_held >= 0) {
 		struct kvm_interrupt interrupt = { .irq = (uint32_t)kv->extint_held };

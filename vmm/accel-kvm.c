@@ -224,12 +224,12 @@ static void vcpu_kick(struct vcpu *vcpu)
 	kvm_poke(kv);
 }
 
-static void count(uint64_t *counter)
-{
-	__atomic_store_n(counter, *counter + 1, __ATOMIC_RELAXED);
-}
-
 /* --- exits --- */
+
+static void count(struct kvm_vcpu_data *kv, enum stats_exit why)
+{
+	stats_add(&kv->vcpu->stats->exits[why], 1);
+}
 
 static void handle_pio(struct kvm_vcpu_data *kv)
 {
@@ -237,7 +237,7 @@ static void handle_pio(struct kvm_vcpu_data *kv)
 	struct bus *pio = kv->vcpu->vm->pio;
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 
-	count(&kv->vcpu->stats.exits_pio);
+	count(kv, STATS_EXIT_PIO);
 	/* INS and OUTS come as one exit with count elements for the same port. */
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		uint64_t val = 0;
@@ -258,7 +258,7 @@ static void handle_mmio(struct kvm_vcpu_data *kv)
 	struct bus *mmio = kv->vcpu->vm->mmio;
 	uint32_t len = MIN(run->mmio.len, sizeof(run->mmio.data));
 
-	count(&kv->vcpu->stats.exits_mmio);
+	count(kv, STATS_EXIT_MMIO);
 	/* An access across a page border may come in odd sizes, which the bus does not have. */
 	for (uint32_t done = 0, size; done < len; done += size) {
 		uint64_t addr = run->mmio.phys_addr + done, val = 0;
@@ -352,10 +352,11 @@ static bool handle_exit(struct kvm_vcpu_data *kv, enum vcpu_exit *why)
 		handle_mmio(kv);
 		return true;
 	case KVM_EXIT_IOAPIC_EOI:
+		count(kv, STATS_EXIT_OTHER);
 		ioapic_eoi(kv->vcpu->vm->ioapic, kv->run->eoi.vector);
 		return true;
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
-		count(&kv->vcpu->stats.exits_irq_window);
+		count(kv, STATS_EXIT_IRQ_WINDOW);
 		return true;
 	case KVM_EXIT_INTR:
 		return true;
@@ -389,7 +390,7 @@ static bool handle_errno(struct kvm_vcpu_data *kv, int saved, enum vcpu_exit *wh
 	__atomic_store_n(&kv->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	if (!__atomic_exchange_n(&kv->kicked, false, __ATOMIC_SEQ_CST))
 		return true;
-	count(&kv->vcpu->stats.exits_kick);
+	count(kv, STATS_EXIT_KICK);
 	*why = VCPU_EXIT_KICKED;
 	return false;
 }

@@ -40,14 +40,6 @@ struct accel_probe {
 
 void accel_probe_clear(struct accel_probe *probe);
 
-/* Counters of one vCPU; relaxed, written by its thread, read by anybody. */
-struct vcpu_stats {
-	uint64_t instructions; /* 0 when the accelerator does not count */
-	uint64_t exits_pio, exits_mmio, exits_halt, exits_irq_window, exits_kick;
-	uint64_t interrupts;
-	uint64_t tlb_misses, tlb_flushes, blocks_decoded, code_flushes; /* soft only */
-};
-
 struct accel_class {
 	const char *name; /* "kvm", "soft" */
 

@@ -31,19 +31,25 @@ struct isa_io {
 /* Devices at fixed ports: name, id, up to two port ranges, interrupt (0: none). */
 struct isa_device {
 	const char *name, *hid;
+	unsigned uid;
 	struct isa_io io[2];
 	unsigned irq;
 };
 
-static const struct isa_device rtc_device_row = { "RTC", "PNP0B00", { { 0x70, 4 } }, 8 };
-static const struct isa_device kbd_device_row = { "KBD", "PNP0303", { { 0x60, 1 }, { 0x64, 1 } }, 1 };
-static const struct isa_device com_device_row = { "COM1", "PNP0501", { { 0x3f8, 8 } }, 4 };
+static const struct isa_device rtc_device_row = { "RTC", "PNP0B00", 1, { { 0x70, 4 } }, 8 };
+static const struct isa_device kbd_device_row = { "KBD", "PNP0303", 1, { { 0x60, 1 }, { 0x64, 1 } }, 1 };
+static const struct isa_device com_device_rows[] = {
+	{ "COM1", "PNP0501", 1, { { 0x3f8, 8 } }, 4 },
+	{ "COM2", "PNP0501", 2, { { 0x2f8, 8 } }, 3 },
+	{ "COM3", "PNP0501", 3, { { 0x3e8, 8 } }, 4 },
+	{ "COM4", "PNP0501", 4, { { 0x2e8, 8 } }, 3 },
+};
 
 static void add_isa_device(struct aml *aml, const struct isa_device *row)
 {
 	aml_begin_device(aml, row->name);
 	aml_name_eisaid(aml, "_HID", row->hid);
-	aml_name_int(aml, "_UID", 1);
+	aml_name_int(aml, "_UID", row->uid);
 	aml_name(aml, "_CRS");
 	aml_begin_resources(aml);
 	for (size_t i = 0; i < G_N_ELEMENTS(row->io) && row->io[i].len; i++)
@@ -232,8 +238,10 @@ void acpi_dsdt_append(GByteArray *out, const struct acpi_spec *spec)
 	add_board_resources(aml, spec);
 	if (spec->ecam_base)
 		add_pci_root(aml, spec);
-	if (spec->uart0)
-		add_isa_device(aml, &com_device_row);
+	for (size_t i = 0; i < G_N_ELEMENTS(com_device_rows); i++) {
+		if (spec->uarts >> i & 1)
+			add_isa_device(aml, &com_device_rows[i]);
+	}
 	add_isa_device(aml, &rtc_device_row);
 	add_isa_device(aml, &kbd_device_row);
 	if (spec->hpet)

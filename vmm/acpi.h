@@ -18,7 +18,8 @@ struct acpi_spec {
 	uint64_t pci_mmio32_base, pci_mmio32_size;
 	uint64_t pci_mmio64_base, pci_mmio64_size;
 	uint16_t pci_io_base; uint32_t pci_io_size;
-	bool hpet, pvpanic, uart0;
+	bool hpet, pvpanic;
+	unsigned uarts; /* bit n: COMn+1 is there */
 	unsigned pci_intx_gsi[4];  /* GSI of INTA-INTD of slot 0; swizzled by (slot + pin) % 4 */
 };
 

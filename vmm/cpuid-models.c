@@ -188,3 +188,140 @@ void cpu_identity_host(struct cpu_identity *identity)
 		memcpy(identity->brand + (size_t)i * 16, words, 16);
 	}
 }
+
+/* --- one VM's own --- */
+
+/*
+ * libvirt's names where they are not those of Linux. The first name of a feature is the one to show; others are
+ * understood, as are dashes and dots for underscores.
+ */
+static const struct {
+	const char *theirs, *ours;
+} other_names[] = {
+	{ "pni", "pni" },
+	{ "sse3", "pni" },
+	{ "pclmuldq", "pclmulqdq" },
+	{ "sse4.1", "sse4_1" },
+	{ "sse4.2", "sse4_2" },
+	{ "tsc-deadline", "tsc_deadline_timer" },
+	{ "fdp-excptn-only", "fdp_excptn_only" },
+	{ "zero-fcs-fds", "zero_fcs_fds" },
+	{ "sha-ni", "sha_ni" },
+	{ "md-clear", "md_clear" },
+	{ "spec-ctrl", "spec_ctrl" },
+	{ "flush-l1d", "flush_l1d" },
+	{ "arch-capabilities", "arch_capabilities" },
+	{ "avx-vnni", "avx_vnni" },
+	{ "invtsc", "constant_tsc" },
+	{ "cr8legacy", "cr8_legacy" },
+	{ "ibpb", "amd_ibpb" },
+	{ "ibrs", "amd_ibrs" },
+	{ "amd-stibp", "amd_stibp" },
+	{ "stibp-always-on", "amd_stibp_always_on" },
+	{ "amd-ssbd", "amd_ssbd" },
+	{ "amd-no-ssb", "amd_ssb_no" },
+	{ "btc-no", "btc_no" },
+	{ "ibpb-ret", "ibpb_ret" },
+	{ "lfence-always-serializing", "lfence_rdtsc" },
+	{ "null-sel-clr-base", "null_seg" },
+	{ "auto-ibrs", "autoibrs" },
+	{ "ibpb-brtype", "ibpb_brtype" },
+	{ "srso-no", "srso_no" },
+};
+
+const char *cpu_feature_name(enum cpu_feature feature)
+{
+	const char *name = cpu_feature_rows[feature].name;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(other_names); i++) {
+		if (strcmp(other_names[i].ours, name) == 0)
+			return other_names[i].theirs;
+	}
+	return name;
+}
+
+static bool same_feature(const char *name, const char *row)
+{
+	size_t i;
+
+	for (i = 0; i < G_N_ELEMENTS(other_names); i++) {
+		if (strcmp(name, other_names[i].theirs) == 0) {
+			name = other_names[i].ours;
+			break;
+		}
+	}
+	for (i = 0; name[i] && row[i]; i++) {
+		char c = name[i] == '-' || name[i] == '.' ? '_' : g_ascii_tolower(name[i]);
+
+		if (c != row[i])
+			return false;
+	}
+	return !name[i] && !row[i];
+}
+
+static bool find_feature(const char *name, enum cpu_feature *feature)
+{
+	for (unsigned f = 0; f < CPU_N_FEATURES; f++) {
+		if (same_feature(name, cpu_feature_rows[f].name)) {
+			*feature = (enum cpu_feature)f;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void append_feature(const enum cpu_feature **list, size_t *n, enum cpu_feature feature)
+{
+	enum cpu_feature *grown = g_new(enum cpu_feature, *n + 1);
+
+	if (*n)
+		memcpy(grown, *list, *n * sizeof(**list));
+	grown[*n] = feature;
+	g_free((void *)(uintptr_t)*list);
+	*list = grown;
+	*n += 1;
+}
+
+struct cpu_model *cpu_model_build(const char *name, const GPtrArray *changes, unsigned cores, unsigned threads,
+				  GError **err)
+{
+	const struct cpu_model *base = cpu_model_find(name, err);
+	struct cpu_model *model;
+
+	if (!base)
+		return NULL;
+	model = g_new(struct cpu_model, 1);
+	*model = *base;
+	model->extra = NULL;
+	model->n_extra = 0;
+	for (size_t i = 0; i < base->n_extra; i++)
+		append_feature(&model->extra, &model->n_extra, base->extra[i]);
+	model->cores = cores;
+	model->threads = threads;
+	for (guint i = 0; i < changes->len; i++) {
+		const char *change = changes->pdata[i];
+		enum cpu_feature feature;
+
+		/* What this processor does not have at all cannot be taken away either: then it is as asked for. */
+		if (!find_feature(change + 1, &feature)) {
+			if (*change == '-')
+				continue;
+			cpu_model_free(model);
+			return fail_null(err, LODGE_ERROR_UNSUPPORTED, "CPU feature '%s' is not known", change + 1);
+		}
+		if (*change == '-')
+			append_feature(&model->removed, &model->n_removed, feature);
+		else
+			append_feature(&model->extra, &model->n_extra, feature);
+	}
+	return model;
+}
+
+void cpu_model_free(struct cpu_model *model)
+{
+	if (!model)
+		return;
+	g_free((void *)(uintptr_t)model->extra);
+	g_free((void *)(uintptr_t)model->removed);
+	g_free(model);
+}

@@ -18,6 +18,7 @@ struct cpuid_table {
 	struct cpu_features features;
 	struct cpu_identity identity;
 	unsigned n_cpus;
+	unsigned package, threads; /* logical processors of a package, of a core */
 	size_t n;
 	struct cpuid_leaf leaves[CPUID_MAX_LEAVES];
 };
@@ -76,7 +77,9 @@ static struct cpuid_leaf *get_leaf(struct cpuid_table *table, uint32_t function,
 		return &table->leaves[i];
 	g_assert(table->n < CPUID_MAX_LEAVES);
 	table->leaves[table->n] = (struct cpuid_leaf){
-		.function = function, .index = index, .has_index = function_has_index(function),
+		.function = function,
+		.index = index,
+		.has_index = function_has_index(function),
 	};
 	return &table->leaves[table->n++];
 }
@@ -108,6 +111,11 @@ static unsigned id_bits(unsigned n)
 	while ((1u << bits) < n)
 		bits++;
 	return bits;
+}
+
+static unsigned package_bits(const struct cpuid_table *table)
+{
+	return id_bits(table->package);
 }
 
 static bool is_amd(const struct cpuid_table *table)
@@ -151,38 +159,43 @@ static void add_basic(struct cpuid_table *table)
 	leaf = get_leaf(table, 1, 0);
 	leaf->eax = signature(&table->identity);
 	leaf->ebx = 8u << 8; /* CLFLUSH line: 8 quadwords */
-	if (table->n_cpus > 1)
-		leaf->ebx |= (1u << id_bits(table->n_cpus)) << 16;
+	if (table->package > 1)
+		leaf->ebx |= (1u << package_bits(table)) << 16;
 }
 
 /* Leaf 4, and leaf 2 which then says no more than "see leaf 4" beside two TLB descriptors. */
 static void add_intel_caches(struct cpuid_table *table)
 {
-	unsigned ids = 1u << id_bits(table->n_cpus);
+	unsigned ids = 1u << package_bits(table), cores = 1u << (package_bits(table) - id_bits(table->threads));
 
 	get_leaf(table, 0x2, 0)->eax = 0xb003ff01;
 	for (uint32_t i = 0; i < G_N_ELEMENTS(caches); i++) {
 		const struct cache_row *row = &caches[i];
 		struct cpuid_leaf *leaf = get_leaf(table, 0x4, i);
-		unsigned sharing = row->shared ? ids : 1;
+		unsigned sharing = row->shared ? ids : 1u << id_bits(table->threads);
 
-		leaf->eax = row->type | row->level << 5 | 1u << 8 | (sharing - 1) << 14 | (ids - 1) << 26;
+		leaf->eax = row->type | row->level << 5 | 1u << 8 | (sharing - 1) << 14 | (cores - 1) << 26;
 		leaf->ebx = (64 - 1) | (row->ways - 1) << 22;
 		leaf->ecx = row->sets - 1;
 	}
 	get_leaf(table, 0x4, G_N_ELEMENTS(caches));
 }
 
-/* One package, one thread a core. The APIC ID in EDX is filled in at the query. */
+/*
+ * Threads, then cores, then packages in the APIC ID, which is the vCPU's number: so counts of threads and cores are
+ * exact only where they are powers of two, and choose_topology() takes no others. The APIC ID in EDX is filled in at
+ * the query.
+ */
 static void add_topology(struct cpuid_table *table)
 {
 	struct cpuid_leaf *leaf = get_leaf(table, 0xb, 0);
 
-	leaf->ebx = 1;
+	leaf->eax = id_bits(table->threads);
+	leaf->ebx = table->threads;
 	leaf->ecx = 1u << 8; /* level type: SMT */
 	leaf = get_leaf(table, 0xb, 1);
-	leaf->eax = id_bits(table->n_cpus);
-	leaf->ebx = table->n_cpus;
+	leaf->eax = package_bits(table);
+	leaf->ebx = table->package;
 	leaf->ecx = 2u << 8 | 1; /* level type: core */
 	get_leaf(table, 0xb, 2)->ecx = 2;
 }
@@ -282,11 +295,11 @@ static void add_amd(struct cpuid_table *table)
 
 	set_vendor(get_leaf(table, EXTENDED_BASE, 0), table->identity.vendor);
 	get_leaf(table, EXTENDED_BASE + 1, 0)->edx |= get_leaf(table, 1, 0)->edx & 0x0183f3ff;
-	if (table->n_cpus > 1)
+	if (table->package > 1)
 		get_leaf(table, EXTENDED_BASE + 1, 0)->ecx |= 1u << 1; /* CmpLegacy */
 	leaf = get_leaf(table, EXTENDED_BASE + 5, 0);
 	leaf->ecx = leaf->edx = 32u << 24 | 8u << 16 | 1u << 8 | 64; /* L1: 32 KiB, 8 ways, 64-byte lines */
-	get_leaf(table, EXTENDED_BASE + 8, 0)->ecx = id_bits(table->n_cpus) << 12 | (table->n_cpus - 1);
+	get_leaf(table, EXTENDED_BASE + 8, 0)->ecx = package_bits(table) << 12 | (table->package - 1);
 }
 
 static void add_extended(struct cpuid_table *table, unsigned phys_bits)
@@ -329,9 +342,28 @@ static bool model_names_feature(const struct cpu_model *model, enum cpu_feature 
 }
 
 /* Features nobody has to offer because the table itself brings them. */
-static bool feature_is_given(enum cpu_feature feature, unsigned n_cpus)
+static bool feature_is_given(enum cpu_feature feature, unsigned package)
 {
-	return feature == CPU_FEATURE_HYPERVISOR || (feature == CPU_FEATURE_HT && n_cpus > 1);
+	return feature == CPU_FEATURE_HYPERVISOR || (feature == CPU_FEATURE_HT && package > 1);
+}
+
+static bool feature_is_removed(const struct cpu_model *model, enum cpu_feature feature)
+{
+	for (size_t i = 0; i < model->n_removed; i++) {
+		if (model->removed[i] == feature)
+			return true;
+	}
+	return false;
+}
+
+static void choose_topology(struct cpuid_table *table, const struct cpu_model *model)
+{
+	unsigned threads = MAX(model->threads, 1u), cores = model->cores;
+
+	table->threads = (threads & (threads - 1)) == 0 && threads <= table->n_cpus ? threads : 1;
+	table->package = table->n_cpus;
+	if (cores && (cores & (cores - 1)) == 0 && table->threads == threads && cores * threads < table->n_cpus)
+		table->package = cores * threads;
 }
 
 static bool choose_features(struct cpuid_table *table, const struct cpu_model *model, const struct cpu_features *offer,
@@ -341,12 +373,13 @@ static bool choose_features(struct cpuid_table *table, const struct cpu_model *m
 
 	for (unsigned f = 0; f < CPU_N_FEATURES; f++) {
 		enum cpu_feature feature = (enum cpu_feature)f;
-		bool required = model_names_feature(model, feature);
+		bool removed = feature_is_removed(model, feature);
+		bool required = !removed && model_names_feature(model, feature);
 		bool wanted = required || model->level == CPU_MODELS_MAX ||
 			      cpu_feature_rows[f].models == CPU_MODELS_ANY;
 		bool offered = feature == CPU_FEATURE_HT ? false : cpu_features_has(offer, feature);
 
-		if (wanted && (offered || feature_is_given(feature, table->n_cpus)))
+		if (wanted && !removed && (offered || feature_is_given(feature, table->package)))
 			cpu_features_add(&table->features, feature);
 		else if (required)
 			g_string_append_printf(missing, "%s%s", missing->len ? ", " : "", cpu_feature_rows[f].name);
@@ -367,6 +400,7 @@ static struct cpuid_table *table_new(const struct cpu_model *model, const struct
 
 	table->identity = model->identity ? *model->identity : *identity;
 	table->n_cpus = n_cpus;
+	choose_topology(table, model);
 	if (!choose_features(table, model, offer, err))
 		return NULL;
 	add_basic(table);

@@ -61,6 +61,9 @@ struct cpu_feature_row {
 /* Indexed by enum cpu_feature. */
 extern const struct cpu_feature_row cpu_feature_rows[CPU_N_FEATURES];
 
+/* "sse4.2": as definitions and capabilities in libvirt's XML call it. */
+const char *cpu_feature_name(enum cpu_feature feature);
+
 /* What leaves 0, 1 and 0x80000002 to 4 say about the maker. */
 struct cpu_identity {
 	char vendor[13];
@@ -74,6 +77,10 @@ struct cpu_model {
 	enum cpu_feature_models level;		/* highest level of features; CPU_MODELS_MAX: everything on offer */
 	const enum cpu_feature *extra;		/* features beyond the level */
 	size_t n_extra;
+	/* What one VM's definition makes of it; all empty in the list of models. */
+	const enum cpu_feature *removed;
+	size_t n_removed;
+	unsigned cores, threads; /* of a package, of a core; 0: every vCPU is a core of one package */
 	const struct cpu_identity *identity; /* NULL: the host's where guest code runs on it, else the software CPU's */
 };
 
@@ -86,6 +93,14 @@ const char *cpu_model_name(const struct cpu_model *model);
  * known ones.
  */
 const struct cpu_model *cpu_model_find(const char *name, GError **err);
+
+/*
+ * The model called name (as cpu_model_find()) with features added and taken away ("+name", "-name" as char *; unknown
+ * ones are LODGE_ERROR_INPUT) and a topology. Free with cpu_model_free().
+ */
+struct cpu_model *cpu_model_build(const char *name, const GPtrArray *changes, unsigned cores, unsigned threads,
+				  GError **err);
+void cpu_model_free(struct cpu_model *model);
 
 struct cpuid_leaf {
 	uint32_t function, index;
@@ -142,6 +157,11 @@ void cpu_features_host(struct cpu_features *set);
  * them.
  */
 void cpu_features_soft(struct cpu_features *set);
+
+/*
+ * What a VM's processor can have under the accelerator of that name ("kvm", "soft") on this host.
+ */
+bool cpu_features_offer(const char *accel, struct cpu_features *set, GError **err);
 
 /*
  * Guest TSC frequency in kHz (the host's): from CPUID leaf 0x15 or 0x40000010 where they say it and a quick look at

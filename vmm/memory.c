@@ -252,6 +252,39 @@ bool memory_read(const struct memory *mem, uint64_t gpa, void *buf, size_t len)
 	return true;
 }
 
+static bool peek_range(const struct memory *mem, const uint8_t *from, uint8_t *to, uint64_t len)
+{
+	while (len) {
+		ssize_t n = pread(mem->fd, to, len, (off_t)(from - mem->ram));
+
+		if (n <= 0)
+			return false;
+		from += n;
+		to += n;
+		len -= (uint64_t)n;
+	}
+	return true;
+}
+
+bool memory_peek(const struct memory *mem, uint64_t gpa, void *buf, size_t len)
+{
+	uint8_t *to = buf;
+
+	if (!range_valid(mem, gpa, len, true))
+		return memory_read(mem, gpa, buf, len);
+	while (len) {
+		uint64_t head = len;
+		const uint8_t *from = range_head(mem, gpa, &head, true);
+
+		if (!peek_range(mem, from, to, head))
+			return false;
+		to += head;
+		gpa += head;
+		len -= head;
+	}
+	return true;
+}
+
 /* From here on the file is written by a system call: untouched pages then cost no fault each, which halves the loading of a kernel. */
 #define WRITE_BY_FILE (UINT64_C(256) << 10)
 

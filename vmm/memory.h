@@ -73,6 +73,12 @@ bool memory_write(struct memory *mem, uint64_t gpa, const void *buf, size_t len)
 bool memory_fill(struct memory *mem, uint64_t gpa, uint8_t byte, uint64_t len) G_GNUC_WARN_UNUSED_RESULT;
 
 /*
+ * The same for somebody who reads all of it: RAM the guest has never touched reads as zeros and stays untouched, where a
+ * copy would make the host find a page for it.
+ */
+bool memory_peek(const struct memory *mem, uint64_t gpa, void *buf, size_t len) G_GNUC_WARN_UNUSED_RESULT;
+
+/*
  * Atomic-width access for rings shared with a running guest: one load or store of 2, 4 or 8 bytes at a naturally aligned
  * address. false when outside RAM or misaligned. No ordering beyond what __ATOMIC_RELAXED gives; use fences.
  */

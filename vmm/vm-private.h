@@ -14,11 +14,21 @@ struct vm_private {
 	unsigned requests;
 	enum vm_stop stop;
 	const char *stop_text;
+	const char *reset_text;
+	enum vm_stop held; /* asked for; a fact once the loop has paused the VM */
+	const char *held_text;
+	unsigned n_resets;
+	int64_t values[VM_N_EVENTS]; /* posted, where posted has the bit */
+	unsigned posted;
+	bool reboot_instead; /* of the next power-off */
 	bool hold;	   /* vCPUs are to park */
 	bool quit;	   /* vCPU threads are to end */
 	unsigned n_parked; /* threads waiting because of hold or quit, or for good after a fatal exit */
 
 	/* loop thread */
+	struct stats_page *own_stats; /* or NULL: somebody else's page is used */
+	void (*on_event)(void *opaque, const struct vm_event_info *info);
+	void *on_event_opaque;
 	GSource *source; /* wakes the loop for requests */
 	bool (*boot)(void *opaque, GError **err);
 	void *boot_opaque;
@@ -26,6 +36,9 @@ struct vm_private {
 	unsigned n_vcpus_created; /* with the accelerator */
 	unsigned n_threads;
 };
+
+/* vCPUs that have ended with a triple fault may run again. */
+void vm_threads_revive(struct vm *vm);
 
 /* Starts every vCPU's thread, parked. */
 bool vm_threads_start(struct vm *vm, GError **err);

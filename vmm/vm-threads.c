@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "core/base/error.h"
 
@@ -17,19 +18,22 @@
  * A vCPU that is held twice in a row without having run in between has stayed counted in n_parked all the time.
  */
 
-/* Waits while the vCPU may not run, or until the end when it never may again. False: the thread is to end. */
-static bool vcpu_may_run(struct vm_private *p, bool never)
+/* Waits while the vCPU may not run, when it is dead until the next reset. False: the thread is to end. */
+static bool vcpu_may_run(struct vm_private *p, bool dead, unsigned *life)
 {
 	bool quit;
 
 	g_mutex_lock(&p->lock);
-	if ((p->hold || never) && !p->quit) {
+	if (!dead)
+		*life = p->n_resets;
+	if ((p->hold || (dead && *life == p->n_resets)) && !p->quit) {
 		p->n_parked++;
 		g_cond_broadcast(&p->changed);
-		while ((p->hold || never) && !p->quit)
+		while ((p->hold || (dead && *life == p->n_resets)) && !p->quit)
 			g_cond_wait(&p->changed, &p->lock);
 		p->n_parked--;
 	}
+	*life = p->n_resets;
 	quit = p->quit;
 	g_mutex_unlock(&p->lock);
 	return !quit;
@@ -40,14 +44,17 @@ static void *vcpu_thread(void *data)
 	struct vcpu *vcpu = data;
 	struct vm *vm = vcpu->vm;
 	bool dead = false;
+	unsigned life = 0;
 
-	while (vcpu_may_run(vm->private, dead)) {
+	__atomic_store_n(&vcpu->stats->tid, (uint32_t)gettid(), __ATOMIC_RELAXED);
+	while (vcpu_may_run(vm->private, dead, &life)) {
+		dead = false;
 		switch (vm->accel_class->vcpu_run(vcpu)) {
 		case VCPU_EXIT_KICKED:
 			break;
 		case VCPU_EXIT_TRIPLE_FAULT:
 			dead = true;
-			vm_request_stop(vm, VM_STOP_TRIPLE_FAULT, NULL);
+			vm_request_triple_fault(vm);
 			break;
 		case VCPU_EXIT_ERROR:
 			dead = true;
@@ -85,6 +92,15 @@ static bool start_thread(struct vcpu *vcpu, GError **err)
 	return true;
 }
 
+static void wait_parked(struct vm_private *p)
+{
+	g_mutex_lock(&p->lock);
+	while (p->n_parked < p->n_threads)
+		g_cond_wait(&p->changed, &p->lock);
+	g_mutex_unlock(&p->lock);
+}
+
+/* When it returns every thread has told its number: whoever hears that the VM is ready may tune them. */
 bool vm_threads_start(struct vm *vm, GError **err)
 {
 	bool done = true;
@@ -95,7 +111,9 @@ bool vm_threads_start(struct vm *vm, GError **err)
 	for (unsigned i = 0; i < vm->n_vcpus && done; i++)
 		done = start_thread(&vm->vcpus[i], err);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!done)
+	if (done)
+		wait_parked(vm->private);
+	else
 		vm_threads_end(vm);
 	return done;
 }
@@ -114,10 +132,7 @@ void vm_threads_hold(struct vm *vm)
 	p->hold = true;
 	g_mutex_unlock(&p->lock);
 	kick_all(vm);
-	g_mutex_lock(&p->lock);
-	while (p->n_parked < p->n_threads)
-		g_cond_wait(&p->changed, &p->lock);
-	g_mutex_unlock(&p->lock);
+	wait_parked(p);
 }
 
 void vm_threads_release(struct vm *vm)
@@ -126,6 +141,16 @@ void vm_threads_release(struct vm *vm)
 
 	g_mutex_lock(&p->lock);
 	p->hold = false;
+	g_cond_broadcast(&p->changed);
+	g_mutex_unlock(&p->lock);
+}
+
+void vm_threads_revive(struct vm *vm)
+{
+	struct vm_private *p = vm->private;
+
+	g_mutex_lock(&p->lock);
+	p->n_resets++;
 	g_cond_broadcast(&p->changed);
 	g_mutex_unlock(&p->lock);
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "vmm/vm-private.h"
 
+#include <string.h>
+#include <sys/mman.h>
+
 #include "core/base/error.h"
+#include "core/model/lifecycle.h"
 #include "vmm/dev/devices.h"
 
 /*
@@ -15,6 +19,7 @@
 #define REQUEST_RESET 0x2u
 #define REQUEST_PAUSE 0x4u
 #define REQUEST_RESUME 0x8u
+#define REQUEST_HOLD 0x10u
 
 #define PIC_PINS 16u
 #define PIT_PIC_PIN 0u
@@ -97,6 +102,37 @@ static void for_each_device(struct vm *vm, void (*fn)(struct device *dev))
 		fn(g_ptr_array_index(vm->devices, i));
 }
 
+static void emit(struct vm *vm, enum vm_event event, bool guest, const char *text, int64_t value)
+{
+	struct vm_event_info info = { .event = event, .guest = guest, .text = text, .value = value };
+
+	if (vm->private->on_event)
+		vm->private->on_event(vm->private->on_event_opaque, &info);
+}
+
+void vm_on_event(struct vm *vm, void (*fn)(void *opaque, const struct vm_event_info *info), void *opaque)
+{
+	vm->private->on_event = fn;
+	vm->private->on_event_opaque = opaque;
+}
+
+static void tell(struct vm *vm, unsigned state, unsigned reason, const char *text)
+{
+	stats_page_set_state(vm->stats, state, reason, text);
+}
+
+static unsigned shutoff_reason(enum vm_stop why)
+{
+	static const unsigned reasons[VM_N_STOPS] = {
+		[VM_STOP_NONE] = DOMAIN_SHUTOFF_DESTROYED,	 [VM_STOP_POWEROFF] = DOMAIN_SHUTOFF_SHUTDOWN,
+		[VM_STOP_RESET] = DOMAIN_SHUTOFF_SHUTDOWN,	 [VM_STOP_QUIT] = DOMAIN_SHUTOFF_DESTROYED,
+		[VM_STOP_TRIPLE_FAULT] = DOMAIN_SHUTOFF_CRASHED, [VM_STOP_PANIC] = DOMAIN_SHUTOFF_CRASHED,
+		[VM_STOP_ERROR] = DOMAIN_SHUTOFF_FAILED,
+	};
+
+	return reasons[why];
+}
+
 /* Everything stands still, in this order: vCPUs, time, devices. Timer callbacks and this run on the same thread. */
 static void quiesce(struct vm *vm)
 {
@@ -114,16 +150,66 @@ static void unquiesce(struct vm *vm)
 	vm_threads_release(vm);
 }
 
+static bool pause_quietly(struct vm *vm)
+{
+	if (vm_state(vm) != VM_RUNNING || !vm_set_state(vm, VM_PAUSED))
+		return false;
+	quiesce(vm);
+	return true;
+}
+
+void vm_pause_because(struct vm *vm, unsigned reason)
+{
+	if (!pause_quietly(vm))
+		return;
+	tell(vm, DOMAIN_PAUSED, reason, NULL);
+	emit(vm, VM_EVENT_PAUSED, false, NULL, 0);
+}
+
 void vm_pause(struct vm *vm)
 {
-	if (vm_state(vm) == VM_RUNNING && vm_set_state(vm, VM_PAUSED))
-		quiesce(vm);
+	vm_pause_because(vm, DOMAIN_PAUSED_USER);
+}
+
+enum vm_stop vm_held(const struct vm *vm)
+{
+	enum vm_stop held;
+
+	g_mutex_lock(&vm->private->lock);
+	held = vm->private->state == VM_PAUSED ? vm->private->held : VM_STOP_NONE;
+	g_mutex_unlock(&vm->private->lock);
+	return held;
 }
 
 void vm_resume(struct vm *vm)
 {
-	if (vm_state(vm) == VM_PAUSED && vm_set_state(vm, VM_RUNNING))
-		unquiesce(vm);
+	if (vm_state(vm) != VM_PAUSED || vm_held(vm) != VM_STOP_NONE || !vm_set_state(vm, VM_RUNNING))
+		return;
+	tell(vm, DOMAIN_RUNNING, DOMAIN_RUNNING_UNPAUSED, NULL);
+	emit(vm, VM_EVENT_RESUMED, false, NULL, 0);
+	unquiesce(vm);
+}
+
+/* What would have been a stop for the reason in private->held. */
+static void hold(struct vm *vm)
+{
+	enum vm_stop why;
+	const char *text;
+	bool crash;
+
+	g_mutex_lock(&vm->private->lock);
+	why = vm->private->held;
+	text = vm->private->held_text;
+	g_mutex_unlock(&vm->private->lock);
+	if (why == VM_STOP_NONE)
+		return;
+	crash = why == VM_STOP_PANIC || why == VM_STOP_TRIPLE_FAULT;
+	pause_quietly(vm);
+	tell(vm, crash ? DOMAIN_CRASHED : DOMAIN_PAUSED, crash ? DOMAIN_CRASHED_PANICKED : DOMAIN_PAUSED_SHUTTING_DOWN,
+	     text);
+	if (why == VM_STOP_PANIC)
+		emit(vm, VM_EVENT_PANICKED, true, text, 0);
+	emit(vm, VM_EVENT_HELD, true, text, 0);
 }
 
 void vm_inspect(struct vm *vm, void (*fn)(void *opaque, const struct x86_cpu_state *state), void *opaque)
@@ -148,8 +234,30 @@ static void fail_stop(struct vm *vm, GError *error_consume)
 	vm_request_stop(vm, VM_STOP_ERROR, error_consume->message);
 }
 
+static bool take_reboot(struct vm *vm)
+{
+	bool taken;
+
+	g_mutex_lock(&vm->private->lock);
+	taken = vm->private->reboot_instead;
+	vm->private->reboot_instead = false;
+	g_mutex_unlock(&vm->private->lock);
+	return taken;
+}
+
+static void release_hold(struct vm *vm)
+{
+	bool crash = vm_held(vm) == VM_STOP_PANIC || vm_held(vm) == VM_STOP_TRIPLE_FAULT;
+
+	if (vm_held(vm) != VM_STOP_NONE)
+		tell(vm, DOMAIN_PAUSED, crash ? DOMAIN_PAUSED_CRASHED : DOMAIN_PAUSED_USER, NULL);
+	g_mutex_lock(&vm->private->lock);
+	vm->private->held = VM_STOP_NONE;
+	g_mutex_unlock(&vm->private->lock);
+}
+
 /* The machine as after power-on; a paused one stays paused. */
-static void reset(struct vm *vm)
+static void reset(struct vm *vm, bool guest, const char *text)
 {
 	bool running = vm_state(vm) == VM_RUNNING;
 	GError *error = NULL;
@@ -160,16 +268,35 @@ static void reset(struct vm *vm)
 		fail_stop(vm, error);
 		return;
 	}
+	vm_threads_revive(vm);
+	release_hold(vm);
+	take_reboot(vm);
+	stats_add(&vm->stats->state.resets, 1);
+	emit(vm, VM_EVENT_RESET, guest, text, 0);
 	if (running)
 		unquiesce(vm);
 }
 
+void vm_reset(struct vm *vm)
+{
+	if (vm_state(vm) == VM_RUNNING || vm_state(vm) == VM_PAUSED)
+		reset(vm, false, NULL);
+}
+
 void vm_stop(struct vm *vm)
 {
+	enum vm_stop why;
+	const char *text;
+
 	if (!vm_set_state(vm, VM_STOPPED))
 		return;
 	vm_threads_end(vm);
 	timers_pause(vm->timers);
+	why = vm_stop_reason(vm, &text);
+	if (why == VM_STOP_PANIC)
+		emit(vm, VM_EVENT_PANICKED, true, text, 0);
+	tell(vm, DOMAIN_SHUTOFF, shutoff_reason(why), text);
+	emit(vm, VM_EVENT_STOPPED, why != VM_STOP_QUIT && why != VM_STOP_ERROR, text, 0);
 }
 
 /* --- requests --- */
@@ -188,6 +315,20 @@ void vm_request_stop(struct vm *vm, enum vm_stop why, const char *reason)
 {
 	struct vm_private *p = vm->private;
 
+	if (why == VM_STOP_POWEROFF && take_reboot(vm)) {
+		vm_request_reset(vm, "reboot");
+		return;
+	}
+	if (vm->hold_stops >> why & 1) {
+		g_mutex_lock(&p->lock);
+		if (p->held == VM_STOP_NONE) {
+			p->held = why;
+			p->held_text = reason;
+		}
+		g_mutex_unlock(&p->lock);
+		request(vm, REQUEST_HOLD, 0);
+		return;
+	}
 	g_mutex_lock(&p->lock);
 	if (p->stop == VM_STOP_NONE) {
 		p->stop = why;
@@ -199,10 +340,38 @@ void vm_request_stop(struct vm *vm, enum vm_stop why, const char *reason)
 
 void vm_request_reset(struct vm *vm, const char *reason)
 {
-	if (vm->no_reboot)
+	if (vm->no_reboot) {
 		vm_request_stop(vm, VM_STOP_RESET, reason);
+		return;
+	}
+	g_mutex_lock(&vm->private->lock);
+	vm->private->reset_text = reason;
+	g_mutex_unlock(&vm->private->lock);
+	request(vm, REQUEST_RESET, 0);
+}
+
+void vm_request_triple_fault(struct vm *vm)
+{
+	if (vm->reset_on_fault && !vm->no_reboot)
+		vm_request_reset(vm, "triple fault");
 	else
-		request(vm, REQUEST_RESET, 0);
+		vm_request_stop(vm, VM_STOP_TRIPLE_FAULT, NULL);
+}
+
+void vm_tell_value(struct vm *vm, enum vm_event event, int64_t value)
+{
+	emit(vm, event, true, NULL, value);
+}
+
+void vm_post_value(struct vm *vm, enum vm_event event, int64_t value)
+{
+	struct vm_private *p = vm->private;
+
+	g_mutex_lock(&p->lock);
+	p->values[event] = value;
+	p->posted |= 1u << event;
+	g_mutex_unlock(&p->lock);
+	request(vm, 0, 0);
 }
 
 void vm_request_pause(struct vm *vm)
@@ -215,10 +384,28 @@ void vm_request_resume(struct vm *vm)
 	request(vm, REQUEST_RESUME, REQUEST_PAUSE);
 }
 
+static void emit_posted(struct vm *vm)
+{
+	struct vm_private *p = vm->private;
+	int64_t values[VM_N_EVENTS];
+	unsigned posted;
+
+	g_mutex_lock(&p->lock);
+	posted = p->posted;
+	p->posted = 0;
+	memcpy(values, p->values, sizeof(values));
+	g_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < VM_N_EVENTS; i++) {
+		if (posted >> i & 1)
+			emit(vm, (enum vm_event)i, true, NULL, values[i]);
+	}
+}
+
 static gboolean carry_out(GSource *source, GSourceFunc fn, gpointer data)
 {
 	struct vm *vm = ((struct vm_source *)source)->vm;
 	struct vm_private *p = vm->private;
+	const char *reset_text;
 	unsigned requests;
 
 	(void)fn;
@@ -228,13 +415,17 @@ static gboolean carry_out(GSource *source, GSourceFunc fn, gpointer data)
 	g_mutex_lock(&p->lock);
 	requests = p->requests;
 	p->requests = 0;
+	reset_text = p->reset_text;
 	g_mutex_unlock(&p->lock);
+	emit_posted(vm);
 	if (requests & REQUEST_STOP) {
 		vm_stop(vm);
 		return G_SOURCE_CONTINUE;
 	}
-	if (requests & REQUEST_RESET)
-		reset(vm);
+	if (requests & REQUEST_HOLD)
+		hold(vm);
+	else if (requests & REQUEST_RESET)
+		reset(vm, true, reset_text);
 	if (requests & REQUEST_PAUSE)
 		vm_pause(vm);
 	if (requests & REQUEST_RESUME)
@@ -273,6 +464,9 @@ struct vm *vm_new(const char *name, uint64_t memory, unsigned n_vcpus, GMainCont
 	for (unsigned i = 0; i < n_vcpus; i++)
 		vm->vcpus[i] = (struct vcpu){ .vm = vm, .index = i, .apic_id = i };
 	vm->private = g_new0(struct vm_private, 1);
+	vm->private->own_stats = g_new0(struct stats_page, 1);
+	stats_page_init(vm->private->own_stats);
+	vm_use_stats(vm, vm->private->own_stats);
 	g_mutex_init(&vm->private->lock);
 	g_cond_init(&vm->private->changed);
 	vm->private->source = request_source(vm);
@@ -287,6 +481,16 @@ struct vm *vm_new(const char *name, uint64_t memory, unsigned n_vcpus, GMainCont
 	timers_pause(vm->timers);
 	timers_set_now(vm->timers, 0);
 	return g_steal_pointer(&vm);
+}
+
+void vm_use_stats(struct vm *vm, struct stats_page *page)
+{
+	vm->stats = page;
+	page->n_vcpus = vm->n_vcpus;
+	for (unsigned i = 0; i < vm->n_vcpus; i++)
+		vm->vcpus[i].stats = &page->vcpu[i];
+	if (page != vm->private->own_stats)
+		g_clear_pointer(&vm->private->own_stats, g_free);
 }
 
 bool vm_create_vcpus(struct vm *vm, GError **err)
@@ -312,11 +516,13 @@ bool vm_start(struct vm *vm, bool paused, GError **err)
 	if (paused) {
 		for_each_device(vm, device_pause);
 		vm->accel_class->pause(vm->accel);
+		tell(vm, DOMAIN_PAUSED, DOMAIN_PAUSED_USER, NULL);
 		return vm_set_state(vm, VM_PAUSED);
 	}
 	vm->accel_class->resume(vm->accel);
 	timers_resume(vm->timers);
 	vm_set_state(vm, VM_RUNNING);
+	tell(vm, DOMAIN_RUNNING, DOMAIN_RUNNING_BOOTED, NULL);
 	vm_threads_release(vm);
 	return true;
 }
@@ -341,6 +547,7 @@ static void free_private(struct vm_private *p)
 	g_source_destroy(p->source);
 	g_source_unref(p->source);
 	g_clear_error(&p->error);
+	g_free(p->own_stats);
 	g_cond_clear(&p->changed);
 	g_mutex_clear(&p->lock);
 	g_free(p);
@@ -372,9 +579,35 @@ void vm_add_device(struct vm *vm, struct device *dev_consume)
 	g_ptr_array_add(vm->devices, dev_consume);
 }
 
+static void set_reboot_instead(struct vm *vm, bool on)
+{
+	g_mutex_lock(&vm->private->lock);
+	vm->private->reboot_instead = on;
+	g_mutex_unlock(&vm->private->lock);
+}
+
+/* What the power-off will mean is settled before the button: a quick guest is off before this returns. */
+static bool press_power_button(struct vm *vm, bool reboot)
+{
+	bool pressed;
+
+	set_reboot_instead(vm, reboot);
+	pressed = pm_power_button(vm->pm);
+	if (pressed)
+		emit(vm, VM_EVENT_POWERDOWN, false, NULL, 0);
+	else
+		set_reboot_instead(vm, false);
+	return pressed;
+}
+
 bool vm_power_button(struct vm *vm)
 {
-	return pm_power_button(vm->pm);
+	return press_power_button(vm, false);
+}
+
+bool vm_reboot_button(struct vm *vm)
+{
+	return press_power_button(vm, true);
 }
 
 /* --- interrupts --- */

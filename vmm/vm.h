@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "core/base/cleanup.h"
+#include "core/model/stats-page.h"
 #include "vmm/accel.h"
 #include "vmm/bus.h"
 #include "vmm/device.h"
@@ -56,9 +57,9 @@ struct vcpu {
 	unsigned index;	  /* 0 is the bootstrap processor */
 	unsigned apic_id; /* equals index */
 	GThread *thread;
-	void *accel_data; /* the accelerator's own */
-	GError *error;	  /* set by its own thread before VCPU_EXIT_ERROR */
-	struct vcpu_stats stats;
+	void *accel_data;	  /* the accelerator's own */
+	GError *error;		  /* set by its own thread before VCPU_EXIT_ERROR */
+	struct stats_vcpu *stats; /* its slot of vm->stats; written by its thread, read by anybody */
 };
 
 struct vm {
@@ -77,8 +78,11 @@ struct vm {
 	struct i8259 *pic;
 	struct ioapic *ioapic;
 	struct pm *pm;
-	GPtrArray *devices; /* struct device, in creation order; destroyed in reverse */
-	bool no_reboot;
+	GPtrArray *devices;	  /* struct device, in creation order; destroyed in reverse */
+	struct stats_page *stats; /* state and counters; never NULL */
+	bool no_reboot;		  /* a reset that the guest asks for is a stop */
+	bool reset_on_fault;	  /* a triple fault is a reset that the guest asks for, not a stop */
+	unsigned hold_stops;	  /* bit (1 << enum vm_stop): such a stop leaves the VM paused instead, see vm_held() */
 
 	struct vm_private *private; /* vmm/vm.c */
 };
@@ -90,6 +94,12 @@ struct vm {
 struct vm *vm_new(const char *name, uint64_t memory, unsigned n_vcpus, GMainContext *context, GError **err);
 void vm_free(struct vm *vm); /* ends the vCPUs if they run, then takes everything down in reverse order */
 DEFINE_AUTOPTR(vm, vm_free)
+
+/*
+ * Counts and tells its state in a page that others see instead of one of its own. Before devices and vCPUs are made;
+ * page: not owned, filled in by stats_page_init(), must outlive the VM.
+ */
+void vm_use_stats(struct vm *vm, struct stats_page *page);
 
 /* After the accelerator and the devices exist. */
 bool vm_create_vcpus(struct vm *vm, GError **err);
@@ -114,6 +124,48 @@ void vm_pause(struct vm *vm);
 void vm_resume(struct vm *vm);
 void vm_stop(struct vm *vm); /* ends the vCPU threads */
 
+/* Says in the statistics page why (DOMAIN_PAUSED_...); vm_pause() says that the user asked. */
+void vm_pause_because(struct vm *vm, unsigned reason);
+/* Why the VM is held (hold_stops), or VM_STOP_NONE: it cannot be resumed; it can be looked at, reset, and ended. */
+enum vm_stop vm_held(const struct vm *vm);
+/*
+ * The power button; once the guest has switched itself off it is started again. False: the guest has not enabled ACPI.
+ */
+bool vm_reboot_button(struct vm *vm);
+/*
+ * The reset button: also where the guest may not reboot. A paused VM stays paused, one that is held becomes a paused
+ * one.
+ */
+void vm_reset(struct vm *vm);
+
+/*
+ * What happened to the VM, told on the loop thread right after it happened, in the order in which it happened. guest:
+ * by the guest's doing. text: why, in words; or NULL.
+ */
+enum vm_event {
+	VM_EVENT_PAUSED,
+	VM_EVENT_RESUMED,
+	VM_EVENT_RESET,
+	VM_EVENT_POWERDOWN, /* the power button was pressed */
+	VM_EVENT_PANICKED,
+	VM_EVENT_HELD,	  /* vm_held() */
+	VM_EVENT_STOPPED, /* vm_stop_reason() */
+	VM_EVENT_RTC,	  /* value: seconds the guest's clock is ahead of UTC */
+	VM_EVENT_BALLOON, /* value: bytes left to the guest */
+	VM_EVENT_PORT,	  /* value: number of the virtio port << 1 | open */
+	VM_N_EVENTS
+};
+struct vm_event_info {
+	enum vm_event event;
+	bool guest;
+	const char *text;
+	int64_t value;
+};
+void vm_on_event(struct vm *vm, void (*fn)(void *opaque, const struct vm_event_info *info), void *opaque);
+/* For devices, on the loop thread; and on any thread: told soon, the latest value only. */
+void vm_tell_value(struct vm *vm, enum vm_event event, int64_t value);
+void vm_post_value(struct vm *vm, enum vm_event event, int64_t value);
+
 /* Shows every vCPU's state to fn, the vCPUs parked for that moment. */
 void vm_inspect(struct vm *vm, void (*fn)(void *opaque, const struct x86_cpu_state *state), void *opaque);
 
@@ -123,6 +175,7 @@ void vm_inspect(struct vm *vm, void (*fn)(void *opaque, const struct x86_cpu_sta
  */
 void vm_request_stop(struct vm *vm, enum vm_stop why, const char *reason);
 void vm_request_reset(struct vm *vm, const char *reason); /* becomes a stop with VM_STOP_RESET when vm->no_reboot */
+void vm_request_triple_fault(struct vm *vm);
 void vm_request_pause(struct vm *vm);
 void vm_request_resume(struct vm *vm);
 

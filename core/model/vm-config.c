@@ -22,6 +22,10 @@ struct vm_config *vm_config_new(void)
 	config->accel = g_strdup("auto");
 	config->disks = g_ptr_array_new_with_free_func((GDestroyNotify)vm_disk_config_free);
 	config->console = VM_CONSOLE_STDIO;
+	config->ports = g_ptr_array_new_with_free_func((GDestroyNotify)vm_port_config_free);
+	config->cpu_features = g_ptr_array_new_with_free_func(g_free);
+	config->panic_device = true;
+	config->has_rng = true;
 	return config;
 }
 
@@ -37,13 +41,35 @@ void vm_config_free(struct vm_config *config)
 	g_free(config->cpu);
 	g_free(config->console_path);
 	g_ptr_array_unref(config->disks);
+	g_ptr_array_unref(config->ports);
+	g_ptr_array_unref(config->cpu_features);
 	g_free(config);
+}
+
+struct vm_port_config *vm_port_config_new(void)
+{
+	return g_new0(struct vm_port_config, 1);
+}
+
+void vm_port_config_free(struct vm_port_config *port)
+{
+	if (!port)
+		return;
+	g_free(port->alias);
+	g_free(port->name);
+	g_free(port->path);
+	g_free(port->host);
+	g_free(port->service);
+	g_free(port->log_path);
+	g_free(port);
 }
 
 void vm_disk_config_free(struct vm_disk_config *disk)
 {
 	if (!disk)
 		return;
+	g_free(disk->target);
+	g_free(disk->alias);
 	g_free(disk->path);
 	g_free(disk->serial);
 	g_free(disk);
@@ -169,12 +195,100 @@ static bool check_console(const struct vm_config *config, GError **err)
 	return true;
 }
 
+/* What the kind of a port's other end needs to be said. */
+static bool check_port_kind(const struct vm_port_config *port, const char *name, GError **err)
+{
+	bool path = port->kind == VM_PORT_UNIX || port->kind == VM_PORT_FILE;
+
+	if ((size_t)port->kind >= VM_N_PORT_KINDS || (size_t)port->target >= VM_N_PORT_TARGETS)
+		return fail(err, LODGE_ERROR_INTERNAL, "port %s: unknown kind", name);
+	if (path && (!port->path || !*port->path))
+		return fail(err, LODGE_ERROR_INPUT, "port %s: a path is missing", name);
+	if (port->kind == VM_PORT_UNIX && strlen(port->path) > MAX_SOCKET_PATH)
+		return fail(err, LODGE_ERROR_INPUT, "port %s: the socket's path %s is longer than %zu bytes", name,
+			    port->path, MAX_SOCKET_PATH);
+	if (port->kind == VM_PORT_TCP && (!port->service || !*port->service))
+		return fail(err, LODGE_ERROR_INPUT, "port %s: a TCP port is missing", name);
+	return true;
+}
+
+static bool check_port(const struct vm_config *config, guint index, GError **err)
+{
+	const struct vm_port_config *port = config->ports->pdata[index];
+	const char *name = port->alias ? port->alias : "without alias";
+
+	if (port->target == VM_PORT_SERIAL && port->index >= VM_CONFIG_MAX_SERIALS)
+		return fail(err, LODGE_ERROR_INPUT, "serial port %u: a VM has serial ports 0 to %u", port->index,
+			    VM_CONFIG_MAX_SERIALS - 1);
+	if (port->target == VM_PORT_CHANNEL && (!port->name || !*port->name))
+		return fail(err, LODGE_ERROR_INPUT, "channel %s: the name is missing", name);
+	for (guint i = 0; i < index; i++) {
+		const struct vm_port_config *other = config->ports->pdata[i];
+
+		if (g_strcmp0(port->alias, other->alias) == 0)
+			return fail(err, LODGE_ERROR_INPUT, "two ports have the alias %s", name);
+		if (port->target == other->target && port->index == other->index)
+			return fail(err, LODGE_ERROR_INPUT, "ports %s and %s have the same number %u", other->alias,
+				    name, port->index);
+	}
+	return check_port_kind(port, name, err);
+}
+
+static bool check_ports(const struct vm_config *config, GError **err)
+{
+	if (config->ports->len > VM_CONFIG_MAX_PORTS)
+		return fail(err, LODGE_ERROR_INPUT, "%u serial ports, consoles and channels: a VM has at most %u",
+			    config->ports->len, VM_CONFIG_MAX_PORTS);
+	for (guint i = 0; i < config->ports->len; i++) {
+		if (!check_port(config, i, err))
+			return false;
+	}
+	return true;
+}
+
+static bool check_topology(const struct vm_config *config, GError **err)
+{
+	uint64_t max = MAX(config->max_vcpus, config->vcpus), product = config->sockets;
+	const unsigned factors[] = { config->dies ? config->dies : 1, config->cores, config->threads };
+
+	if (config->max_vcpus && config->max_vcpus < config->vcpus)
+		return fail(err, LODGE_ERROR_INPUT, "%u vCPUs of at most %u", config->vcpus, config->max_vcpus);
+	if (max > VM_CONFIG_MAX_VCPUS)
+		return fail(err, LODGE_ERROR_INPUT, "up to %" G_GUINT64_FORMAT " vCPUs: a VM has at most %u", max,
+			    VM_CONFIG_MAX_VCPUS);
+	if (!config->sockets)
+		return true;
+	for (size_t i = 0; i < G_N_ELEMENTS(factors); i++)
+		product = factors[i] && product <= UINT32_MAX ? product * factors[i] : 0;
+	if (product != max)
+		return fail(err, LODGE_ERROR_INPUT,
+			    "CPU topology of %u sockets, %u dies, %u cores, %u threads is not %" G_GUINT64_FORMAT
+			    " vCPUs",
+			    config->sockets, factors[0], config->cores, config->threads, max);
+	return true;
+}
+
+static bool check_definition(const struct vm_config *config, GError **err)
+{
+	if (*config->uuid && !g_uuid_string_is_valid(config->uuid))
+		return fail(err, LODGE_ERROR_INPUT, "'%s' is not a UUID", config->uuid);
+	if (config->balloon_memory > config->memory)
+		return fail(err, LODGE_ERROR_INPUT, "the balloon would leave the guest more than it has");
+	for (guint i = 0; i < config->cpu_features->len; i++) {
+		const char *text = config->cpu_features->pdata[i];
+
+		if ((*text != '+' && *text != '-') || !text[1])
+			return fail(err, LODGE_ERROR_INPUT, "CPU feature '%s': +NAME or -NAME is expected", text);
+	}
+	return check_topology(config, err) && check_ports(config, err);
+}
+
 bool vm_config_check(const struct vm_config *config, GError **err)
 {
 	if (!*config->accel)
 		return fail(err, LODGE_ERROR_INPUT, "the accelerator's name is empty: auto, kvm or soft");
 	return check_name(config->name, err) && check_resources(config, err) && check_boot(config, err) &&
-	       check_disks(config, err) && check_console(config, err);
+	       check_disks(config, err) && check_console(config, err) && check_definition(config, err);
 }
 
 /* Suffixes in any case, as virsh takes them. */

@@ -7,13 +7,13 @@
 
 #include "core/base/error.h"
 #include "core/model/vm-config.h"
-#include "tui/cmd.h"
+#include "tui/command.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define MAX_ARGS 64u
 
-const struct command *const commands[] = { &cmd_run, &cmd_host, &cmd_help, NULL };
+extern const struct command cmd_run;
 
 /* A command with an option of every type. */
 struct target {
@@ -102,7 +102,7 @@ static void try_run(char **args)
 	g_autoptr(GError) err = NULL;
 	struct options_result result;
 
-	if (!parse(cmd_run.options, cmd_run.n_options, config, args, &result) || result.help)
+	if (!parse(cmd_run.raw_options, cmd_run.n_raw_options, config, args, &result) || result.help)
 		return;
 	g_assert_nonnull(config->kernel);
 	g_assert_cmpuint(config->vcpus, >=, 1);

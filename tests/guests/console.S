@@ -9,6 +9,10 @@
 #define LSR_READY 0x01
 #define LSR_BREAK 0x10
 #define PM1_CONTROL 0x604
+#define PM1_STATUS 0x600
+#define POWER_BUTTON 0x100
+#define SMI_COMMAND 0xb2
+#define ACPI_ENABLE 0xf1
 #define SLEEP_S5 0x3400
 #define RESET_REGISTER 0xcf9
 #define RESET_NOW 0x06
@@ -50,9 +54,11 @@ start:
 
 	.align 8
 actions:
+	action 'b', button	    /* powers off when the power button is pressed */
 	action 'e', echo	    /* sends back what it is sent, "<break>" for a break; q powers off */
 	action 'k', keyboard_reset  /* resets through the keyboard controller */
 	action 'l', linux_panic	    /* says what a panicked Linux says and spins */
+	action 'm', many_ports	    /* says on each of four serial ports which one it is */
 	action 'p', poweroff
 	action 'r', reset	    /* resets through 0xcf9 */
 	action 's', spin	    /* never leaves the processor */
@@ -64,6 +70,9 @@ actions:
 /* esi: text that ends with 0. */
 print:
 	movw $COM1, %dx
+
+/* dx: the port. */
+print_at:
 1:	lodsb
 	testb %al, %al
 	je 2f
@@ -98,10 +107,35 @@ echo:
 	call print
 	jmp echo
 
+many_ports:
+	movb $'0', port_text_number
+	movl $port_addresses, %edi
+1:	movw (%edi), %dx
+	movl $port_text, %esi
+	call print_at
+	incb port_text_number
+	addl $2, %edi
+	cmpl $port_addresses_end, %edi
+	jne 1b
+	jmp sleep
+
 write_forever:
 	movl $line, %esi
 	call print
 	jmp write_forever
+
+button:
+	movw $SMI_COMMAND, %dx
+	movb $ACPI_ENABLE, %al
+	outb %al, %dx
+	movl $acpi_text, %esi
+	call print
+1:	pause
+	movw $PM1_STATUS, %dx
+	inw %dx, %ax
+	testw $POWER_BUTTON, %ax
+	je 1b
+	jmp poweroff
 
 linux_panic:
 	movl $panic_text, %esi
@@ -139,13 +173,23 @@ triple_fault:
 	.section .rodata
 up:	.asciz "up\r\n"
 line:	.asciz "All work and no play makes Jack a dull boy.\r\n"
+acpi_text:
+	.asciz "acpi\r\n"
 break_text:
 	.asciz "<break>"
 panic_text:
 	.ascii "[    0.1] Kernel panic - not syncing: no init\r\n"
 	.asciz "[    0.2] ---[ end Kernel panic - not syncing: no init ]---\r\n"
 
+port_addresses:
+	.word 0x3f8, 0x2f8, 0x3e8, 0x2e8
+port_addresses_end:
+
 	.data
+port_text:
+	.ascii "port "
+port_text_number:
+	.asciz "0\r\n"
 no_table:
 	.word 0
 	.long 0

@@ -115,7 +115,7 @@ void blocks_flush(struct soft_cpu *cpu)
 	cache->used = 0;
 	cpu->block = NULL;
 	cpu->link = NULL;
-	cpu->vcpu->stats.code_flushes++;
+	stats_add(&cpu->vcpu->stats->code_flushes, 1);
 }
 
 /* ---- death of blocks ---- */
@@ -390,7 +390,7 @@ static struct block *block_build(struct soft_cpu *cpu, uint64_t gpa, const uint8
 			     .bytes = (uint16_t)off };
 	memcpy(b->insns, insns, b->n_insns * sizeof insns[0]);
 	block_insert(cpu, b);
-	cpu->vcpu->stats.blocks_decoded++;
+	stats_add(&cpu->vcpu->stats->blocks_decoded, 1);
 	return b;
 }
 

@@ -63,7 +63,7 @@ void soft_tlb_flush(struct soft_cpu *cpu, bool globals_too)
 		}
 	}
 	if (cpu->vcpu)
-		cpu->vcpu->stats.tlb_flushes++;
+		stats_add(&cpu->vcpu->stats->tlb_flushes, 1);
 }
 
 void soft_tlb_flush_page(struct soft_cpu *cpu, uint64_t addr)
@@ -345,7 +345,7 @@ static struct landing translate(struct soft_cpu *cpu, const struct insn *in, uin
 	uint32_t error = 0;
 
 	check_canonical(cpu, in, addr);
-	cpu->vcpu->stats.tlb_misses++;
+	stats_add(&cpu->vcpu->stats->tlb_misses, 1);
 	if (!walk(cpu, addr, access, user, smap, &t, &error))
 		page_fault(cpu, in, addr, error);
 	land.gpa = t.gpa | (addr & ~PAGE_MASK);
@@ -379,7 +379,7 @@ static uint64_t mmio_load(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 {
 	uint64_t val = 0;
 
-	cpu->vcpu->stats.exits_mmio++;
+	stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_MMIO], 1);
 	simd_sync(cpu);
 	if (is_lapic(cpu, gpa))
 		return lapic_mmio_read(cpu->lapic, gpa & 0xffc) >> (gpa & 3) * 8;
@@ -389,7 +389,7 @@ static uint64_t mmio_load(struct soft_cpu *cpu, uint64_t gpa, unsigned size)
 
 static void mmio_store(struct soft_cpu *cpu, uint64_t gpa, unsigned size, uint64_t val)
 {
-	cpu->vcpu->stats.exits_mmio++;
+	stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_MMIO], 1);
 	simd_sync(cpu);
 	if (is_lapic(cpu, gpa))
 		lapic_mmio_write(cpu->lapic, gpa & 0xffc, (uint32_t)val);

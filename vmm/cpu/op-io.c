@@ -37,7 +37,7 @@ static uint32_t port_read(struct soft_cpu *cpu, unsigned port, unsigned size)
 {
 	uint64_t val = UINT64_MAX;
 
-	cpu->vcpu->stats.exits_pio++;
+	stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_PIO], 1);
 	simd_sync(cpu);
 	bus_read(cpu->vm->pio, port, size, &val);
 	return (uint32_t)val;
@@ -45,7 +45,7 @@ static uint32_t port_read(struct soft_cpu *cpu, unsigned port, unsigned size)
 
 static void port_write(struct soft_cpu *cpu, unsigned port, unsigned size, uint64_t val)
 {
-	cpu->vcpu->stats.exits_pio++;
+	stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_PIO], 1);
 	simd_sync(cpu);
 	bus_write(cpu->vm->pio, port, size, val);
 }

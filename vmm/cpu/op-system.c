@@ -135,6 +135,7 @@ static OP(op_rdmsr)
 	uint64_t val = 0;
 
 	soft_need_cpl0(cpu, in);
+	stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_MSR], 1);
 	if (!soft_msr_read(cpu, (uint32_t)cpu->gpr[X86_RCX], &val))
 		soft_gp(cpu, in, 0);
 	set_edx_eax(cpu, val);
@@ -144,6 +145,7 @@ static OP(op_rdmsr)
 static OP(op_wrmsr)
 {
 	soft_need_cpl0(cpu, in);
+	stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_MSR], 1);
 	if (!soft_msr_write(cpu, (uint32_t)cpu->gpr[X86_RCX], cpu->gpr[X86_RDX] << 32 | (uint32_t)cpu->gpr[X86_RAX]))
 		soft_gp(cpu, in, 0);
 	return soft_end_here(cpu, in);

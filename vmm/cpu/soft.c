@@ -210,7 +210,7 @@ static void take_sipi(struct soft_cpu *cpu, uint8_t vector)
 static void deliver(struct soft_cpu *cpu, enum exc_kind kind, uint8_t vector)
 {
 	cpu->halted = false;
-	cpu->vcpu->stats.interrupts++;
+	stats_add(kind == EXC_NMI_EVENT ? &cpu->vcpu->stats->nmis : &cpu->vcpu->stats->interrupts, 1);
 	exc_deliver(cpu, kind, vector, false, 0);
 }
 
@@ -284,13 +284,20 @@ static void take_events(struct soft_cpu *cpu)
 
 static void sleep_until_woken(struct soft_cpu *cpu)
 {
-	cpu->vcpu->stats.exits_halt++;
+	struct stats_vcpu *stats = cpu->vcpu->stats;
+	gint64 since = g_get_monotonic_time();
+
+	stats_add(&stats->exits[STATS_EXIT_HALT], 1);
+	__atomic_store_n(&stats->instructions, cpu->instructions, __ATOMIC_RELAXED);
+	__atomic_store_n(&stats->halted, 1, __ATOMIC_RELAXED);
 	g_mutex_lock(&cpu->sleep_lock);
 	__atomic_store_n(&cpu->sleeping, true, __ATOMIC_SEQ_CST);
 	while (!atomic_load(&cpu->exit_request))
 		g_cond_wait(&cpu->sleep_cond, &cpu->sleep_lock);
 	__atomic_store_n(&cpu->sleeping, false, __ATOMIC_SEQ_CST);
 	g_mutex_unlock(&cpu->sleep_lock);
+	__atomic_store_n(&stats->halted, 0, __ATOMIC_RELAXED);
+	stats_add(&stats->halt_ns, (uint64_t)(g_get_monotonic_time() - since) * NS_PER_US);
 }
 
 static void split_end(struct soft_cpu *cpu)
@@ -310,7 +317,7 @@ static bool look_around(struct soft_cpu *cpu)
 		atomic_store(&cpu->exit_request, 0);
 		serve_requests(cpu);
 		if (__atomic_exchange_n(&cpu->kicked, false, __ATOMIC_SEQ_CST)) {
-			cpu->vcpu->stats.exits_kick++;
+			stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_KICK], 1);
 			return false;
 		}
 		take_events(cpu);
@@ -423,7 +430,7 @@ static enum vcpu_exit soft_vcpu_run(struct vcpu *vcpu)
 		return VCPU_EXIT_TRIPLE_FAULT;
 	}
 	why = run(cpu);
-	vcpu->stats.instructions = cpu->instructions;
+	__atomic_store_n(&vcpu->stats->instructions, cpu->instructions, __ATOMIC_RELAXED);
 	return why;
 }
 
@@ -435,6 +442,7 @@ void soft_cpuid(struct soft_cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t 
 		.apic_id = cpu->vcpu->apic_id, .n_cpus = cpu->accel->n_cpus, .cr4 = cpu->cr4, .xcr0 = cpu->xcr0,
 	};
 
+	stats_add(&cpu->vcpu->stats->exits[STATS_EXIT_CPUID], 1);
 	cpuid_query(cpu->accel->cpuid, &dyn, leaf, subleaf, out);
 }
 

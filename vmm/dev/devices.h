@@ -59,8 +59,11 @@ void rtc_set_legacy_off(struct rtc *rtc, bool off);
 struct uart *uart_new(struct vm *vm, struct bus *pio, uint16_t base, const struct irq *irq, struct chardev *chardev, const char *id);
 struct device *uart_device(struct uart *uart);
 
-/* Keyboard controller 0x60/0x64: probes as present without keyboard or mouse, self test, output port, reset pulse 0xfe, A20. */
+/* Keyboard controller 0x60/0x64 with a keyboard and without a mouse: self test, output port, reset pulse 0xfe, A20. */
 struct device *i8042_new(struct vm *vm, struct bus *pio, const struct irq *irq_kbd, const struct irq *irq_aux);
+/* A key goes down or up; qnum: vmm/dev/keymap.h. More than the keyboard can hold is lost. Any thread. */
+void i8042_key(struct device *dev, unsigned qnum, bool down);
+unsigned i8042_leds(struct device *dev); /* bit 0 scroll lock, 1 num lock, 2 caps lock; any thread */
 
 /*
  * ACPI PM block at PM_BASE: PM1a event and control (S5 -> vm_request_stop, S3 refused, S4 as S5), PM timer 3.579545 MHz 32 bits, GPE0 block, SMI command port 0xb2

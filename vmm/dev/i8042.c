@@ -2,15 +2,18 @@
 #include "core/base/error.h"
 #include "vmm/bus.h"
 #include "vmm/dev/devices.h"
+#include "vmm/dev/keymap.h"
+#include "vmm/dev/ps2-keyboard.h"
 #include "vmm/vm.h"
 
 /*
- * The PC's keyboard controller (IBM PS/2 Technical Reference, "Keyboard and Auxiliary Device Controller") with nothing
- * plugged in. What a driver may wait for always comes at once: a byte for the absent keyboard or mouse is answered with
- * "resend" and the time-out flag, as the controller does when a device stays silent, and the tests of the auxiliary
- * port fail.
+ * The PC's keyboard controller (IBM PS/2 Technical Reference, "Keyboard and Auxiliary Device Controller") with a
+ * keyboard, and nothing at the auxiliary port: what a driver may wait for there always comes at once, as the controller
+ * answers when a device stays silent.
  *
- * There is one output buffer; a new answer replaces an unread one. The interrupt lines follow it.
+ * There is one output buffer. The controller's own answers replace an unread one; bytes of the keyboard wait in the
+ * keyboard until the buffer is empty and the keyboard's clock runs. The interrupt lines follow the buffer, with a gap
+ * between two bytes: the guest's controllers want an edge.
  */
 
 #define PORT_DATA 0x60u
@@ -30,7 +33,8 @@
 #define CONFIG_AUX_OFF 0x20u
 #define CONFIG_TRANSLATE 0x40u
 #define CONFIG_WRITABLE 0x5fu /* the auxiliary clock cannot be switched on: there is no such port */
-#define CONFIG_RESET (CONFIG_KBD_IRQ | CONFIG_SYSTEM | CONFIG_AUX_OFF | CONFIG_TRANSLATE) /* as firmware leaves it */
+/* As firmware leaves it. */
+#define CONFIG_RESET (CONFIG_KBD_IRQ | CONFIG_SYSTEM | CONFIG_AUX_OFF | CONFIG_TRANSLATE)
 
 #define OUTPUT_RUN 0x01u /* 0 resets the processor */
 #define OUTPUT_A20 0x02u
@@ -75,6 +79,8 @@ struct i8042 {
 	uint8_t data;	     /* output buffer */
 	uint8_t output_port; /* without the two buffer bits */
 	uint8_t command;     /* waiting for its data byte, or 0 */
+	bool break_code;     /* the keyboard's last byte announced one; only when translating */
+	struct ps2_keyboard keyboard;
 };
 
 static void update_irqs(struct i8042 *kbc)
@@ -90,6 +96,35 @@ static void answer(struct i8042 *kbc, uint8_t data, uint8_t flags)
 {
 	kbc->data = data;
 	kbc->status = (kbc->status & ~(STATUS_AUX | STATUS_TIMEOUT)) | STATUS_OUTPUT_FULL | flags;
+}
+
+/*
+ * Scan code set 2 to set 1: the break prefix becomes the highest bit of the byte behind it. False: it was the prefix.
+ */
+static bool translate(struct i8042 *kbc, uint8_t *byte)
+{
+	if (!(kbc->ram[0] & CONFIG_TRANSLATE))
+		return true;
+	if (*byte == PS2_BREAK) {
+		kbc->break_code = true;
+		return false;
+	}
+	*byte = keymap_translate(*byte);
+	if (kbc->break_code)
+		*byte |= 0x80;
+	kbc->break_code = false;
+	return true;
+}
+
+static void pull_from_keyboard(struct i8042 *kbc)
+{
+	uint8_t byte;
+
+	while (!(kbc->status & STATUS_OUTPUT_FULL) && !(kbc->ram[0] & CONFIG_KBD_OFF) &&
+	       ps2_keyboard_take(&kbc->keyboard, &byte)) {
+		if (translate(kbc, &byte))
+			answer(kbc, byte, 0);
+	}
 }
 
 static void set_output_port(struct i8042 *kbc, uint8_t val)
@@ -179,7 +214,7 @@ static void run_command(struct i8042 *kbc, uint8_t command)
 	}
 }
 
-/* The data byte of a command, or a byte for the keyboard that is not there. */
+/* The data byte of a command, or a byte for the keyboard. */
 static void take_data(struct i8042 *kbc, uint8_t command, uint8_t val)
 {
 	switch (command) {
@@ -199,7 +234,8 @@ static void take_data(struct i8042 *kbc, uint8_t command, uint8_t val)
 		break;
 	default:
 		kbc->ram[0] &= ~CONFIG_KBD_OFF;
-		answer(kbc, ANSWER_RESEND, STATUS_TIMEOUT);
+		kbc->break_code = false;
+		ps2_keyboard_give(&kbc->keyboard, val);
 		break;
 	}
 }
@@ -207,10 +243,13 @@ static void take_data(struct i8042 *kbc, uint8_t command, uint8_t val)
 static uint64_t data_read(void *opaque, G_GNUC_UNUSED uint64_t off, G_GNUC_UNUSED unsigned size)
 {
 	struct i8042 *kbc = opaque;
+	uint8_t data = kbc->data;
 
 	kbc->status &= ~(STATUS_OUTPUT_FULL | STATUS_AUX | STATUS_TIMEOUT);
 	update_irqs(kbc);
-	return kbc->data;
+	pull_from_keyboard(kbc);
+	update_irqs(kbc);
+	return data;
 }
 
 static void data_write(void *opaque, G_GNUC_UNUSED uint64_t off, uint64_t val, G_GNUC_UNUSED unsigned size)
@@ -221,6 +260,7 @@ static void data_write(void *opaque, G_GNUC_UNUSED uint64_t off, uint64_t val, G
 	kbc->command = 0;
 	kbc->status &= ~STATUS_COMMAND;
 	take_data(kbc, command, (uint8_t)val);
+	pull_from_keyboard(kbc);
 	update_irqs(kbc);
 }
 
@@ -238,6 +278,7 @@ static void command_write(void *opaque, G_GNUC_UNUSED uint64_t off, uint64_t val
 	kbc->command = 0;
 	kbc->status |= STATUS_COMMAND;
 	run_command(kbc, (uint8_t)val);
+	pull_from_keyboard(kbc);
 	update_irqs(kbc);
 }
 
@@ -255,6 +296,8 @@ static void i8042_reset(struct device *dev)
 	kbc->data = 0;
 	kbc->output_port = OUTPUT_KEPT;
 	kbc->command = 0;
+	kbc->break_code = false;
+	ps2_keyboard_reset(&kbc->keyboard);
 	update_irqs(kbc);
 }
 
@@ -263,7 +306,7 @@ static bool i8042_post_load(struct device *dev, GError **err)
 	struct i8042 *kbc = (struct i8042 *)dev;
 
 	if ((kbc->ram[0] & ~CONFIG_WRITABLE) != CONFIG_AUX_OFF || !(kbc->status & STATUS_UNLOCKED) ||
-	    !(kbc->output_port & OUTPUT_RUN) || kbc->output_port & ~OUTPUT_KEPT)
+	    !(kbc->output_port & OUTPUT_RUN) || kbc->output_port & ~OUTPUT_KEPT || !ps2_keyboard_valid(&kbc->keyboard))
 		return fail(err, LODGE_ERROR_INPUT, "saved state of %s: impossible register values", dev->id);
 	update_irqs(kbc);
 	return true;
@@ -276,22 +319,53 @@ static void i8042_destroy(struct device *dev)
 }
 
 static const struct device_field i8042_fields[] = {
-	DEVICE_FIELD_ARRAY(U8, i8042, ram),
-	DEVICE_FIELD(U8, i8042, status),
-	DEVICE_FIELD(U8, i8042, data),
-	DEVICE_FIELD(U8, i8042, output_port),
+	DEVICE_FIELD_ARRAY(U8, i8042, ram),  DEVICE_FIELD(U8, i8042, status),
+	DEVICE_FIELD(U8, i8042, data),	     DEVICE_FIELD(U8, i8042, output_port),
 	DEVICE_FIELD(U8, i8042, command),
+#define SINCE_2(type_, member_, count_) \
+	{ \
+		.name = #member_, .type = DEVICE_FIELD_##type_, .offset = G_STRUCT_OFFSET(struct i8042, member_), \
+		.count = (count_), .since = 2 \
+	}
+	SINCE_2(BOOL, break_code, 1),	     SINCE_2(U8, keyboard.queue, PS2_QUEUE),
+	SINCE_2(U8, keyboard.head, 1),	     SINCE_2(U8, keyboard.n, 1),
+	SINCE_2(U8, keyboard.command, 1),    SINCE_2(U8, keyboard.set, 1),
+	SINCE_2(U8, keyboard.leds, 1),	     SINCE_2(U8, keyboard.last, 1),
+	SINCE_2(BOOL, keyboard.scanning, 1),
+#undef SINCE_2
 };
 
 static const struct device_class i8042_class = {
 	.name = "i8042",
-	.version = 1,
+	.version = 2,
 	.fields = i8042_fields,
 	.n_fields = G_N_ELEMENTS(i8042_fields),
 	.reset = i8042_reset,
 	.post_load = i8042_post_load,
 	.destroy = i8042_destroy,
 };
+
+void i8042_key(struct device *dev, unsigned qnum, bool down)
+{
+	struct i8042 *kbc = (struct i8042 *)dev;
+
+	g_mutex_lock(&dev->lock);
+	ps2_keyboard_key(&kbc->keyboard, qnum, down);
+	pull_from_keyboard(kbc);
+	update_irqs(kbc);
+	g_mutex_unlock(&dev->lock);
+}
+
+unsigned i8042_leds(struct device *dev)
+{
+	struct i8042 *kbc = (struct i8042 *)dev;
+	unsigned leds;
+
+	g_mutex_lock(&dev->lock);
+	leds = kbc->keyboard.leds;
+	g_mutex_unlock(&dev->lock);
+	return leds;
+}
 
 struct device *i8042_new(struct vm *vm, struct bus *pio, const struct irq *irq_kbd, const struct irq *irq_aux)
 {

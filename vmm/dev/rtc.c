@@ -17,6 +17,7 @@
 #include "core/base/error.h"
 #include "vmm/bus.h"
 #include "vmm/dev/devices.h"
+#include "vmm/vm.h"
 
 #define TICKS_PER_SEC 32768
 #define SECOND_SHIFT 15
@@ -175,6 +176,8 @@ static void set_clock(struct rtc *rtc, int64_t seconds, int64_t fraction)
 {
 	rtc->last = ((uint64_t)seconds << SECOND_SHIFT) + (uint64_t)fraction;
 	rtc->base = rtc->last - virtual_ticks(rtc);
+	if (rtc->dev.vm)
+		vm_post_value(rtc->dev.vm, VM_EVENT_RTC, seconds - g_get_real_time() / G_USEC_PER_SEC);
 }
 
 /* Ticks between periodic interrupts, 0 for none: datasheet table "Periodic interrupt rate". */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #include "core/base/error.h"
 #include "vmm/block/block.h"
@@ -85,6 +86,7 @@ struct virtio_blk {
 	GMutex io_lock;
 	bool active; /* atomic; set under io_lock */
 	bool quit;   /* atomic */
+	struct stats_disk own_stats, *stats;
 	/* the I/O thread's */
 	struct virtqueue_chain chain;
 	struct iovec iov[VIRTQUEUE_MAX_SEGMENTS];
@@ -204,6 +206,56 @@ static uint8_t do_get_id(struct virtio_blk *blk, uint32_t len)
 	return STATUS_OK;
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * NS_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+/* Bucket i holds what took less than 2^i * 16 us. */
+static unsigned latency_bucket(uint64_t ns)
+{
+	return MIN((unsigned)g_bit_storage(ns / (16 * NS_PER_US)), STATS_LATENCY_BUCKETS - 1);
+}
+
+static bool op_of(uint32_t type, enum stats_op *op)
+{
+	switch (type) {
+	case REQ_IN:
+		*op = STATS_READ;
+		return true;
+	case REQ_OUT:
+		*op = STATS_WRITE;
+		return true;
+	case REQ_FLUSH:
+		*op = STATS_FLUSH;
+		return true;
+	case REQ_DISCARD:
+	case REQ_WRITE_ZEROES:
+		*op = STATS_DISCARD;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void count(struct virtio_blk *blk, uint32_t type, uint8_t status, uint64_t bytes, uint64_t ns)
+{
+	enum stats_op op;
+
+	if (!op_of(type, &op))
+		return;
+	stats_add(&blk->stats->op[op].requests, 1);
+	stats_add(&blk->stats->op[op].time_ns, ns);
+	stats_add(&blk->stats->op[op].latency[latency_bucket(ns)], 1);
+	if (status == STATUS_OK)
+		stats_add(&blk->stats->op[op].bytes, bytes);
+	else
+		stats_add(&blk->stats->op[op].errors, 1);
+}
+
 static uint8_t execute(struct virtio_blk *blk, const struct request_header *header, uint32_t in_len)
 {
 	bool changes = header->type == REQ_OUT || header->type == REQ_DISCARD || header->type == REQ_WRITE_ZEROES;
@@ -238,6 +290,7 @@ static void serve(struct virtio_blk *blk, struct virtqueue *vq)
 	struct virtqueue_chain *chain = &blk->chain;
 	struct request_header header;
 	uint32_t data_len;
+	uint64_t since;
 	uint8_t status;
 
 	if (chain->out_len < sizeof(header) || chain->in_len < 1) {
@@ -248,7 +301,11 @@ static void serve(struct virtio_blk *blk, struct virtqueue *vq)
 	header.type = GUINT32_FROM_LE(header.type);
 	header.sector = GUINT64_FROM_LE(header.sector);
 	data_len = chain->in_len - 1;
+	since = now_ns();
 	status = execute(blk, &header, data_len);
+	count(blk, header.type, status,
+	      header.type == REQ_IN ? data_len : header.type == REQ_OUT ? chain->out_len - sizeof(header) : 0,
+	      now_ns() - since);
 	if (status != STATUS_OK || (header.type != REQ_IN && header.type != REQ_GET_ID))
 		virtqueue_chain_fill(chain, 0, 0, data_len);
 	virtqueue_chain_write(chain, data_len, &status, 1);
@@ -411,6 +468,11 @@ static bool blk_set_up(struct virtio_blk *blk, const char *serial, unsigned n_qu
 	return blk->thread || fail(err, LODGE_ERROR_SYSTEM, "%s: the host has no thread left for it", id);
 }
 
+void virtio_blk_use_stats(struct device *dev, struct stats_disk *stats)
+{
+	blk_of(dev)->stats = stats;
+}
+
 struct device *virtio_blk_new(struct vm *vm, struct block_node *node_consume, const char *serial, unsigned n_queues,
 			      const char *id, GError **err)
 {
@@ -420,6 +482,7 @@ struct device *virtio_blk_new(struct vm *vm, struct block_node *node_consume, co
 	virtio_device_init(&blk->vdev, &blk_class, vm, id);
 	g_mutex_init(&blk->io_lock);
 	blk->node = node_consume;
+	blk->stats = &blk->own_stats;
 	if (!blk_set_up(blk, serial, n_queues, err)) {
 		blk_destroy(dev);
 		return NULL;

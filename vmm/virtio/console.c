@@ -2,6 +2,7 @@
 #include "console/chardev.h"
 #include "vmm/timer.h"
 #include "vmm/virtio/devices.h"
+#include "vmm/virtio/stream.h"
 #include "vmm/virtio/virtio.h"
 #include "vmm/vm.h"
 
@@ -30,10 +31,6 @@
 
 enum { QUEUE_RX, QUEUE_TX, N_QUEUES };
 
-/* Work done for the guest before the loop thread looks elsewhere, in bytes; a chain counts as some of them. */
-#define TURN_COST (1u << 20)
-#define CHAIN_COST 1024u
-
 #define TELL_COUNT 6u
 #define TELL_FIRST_NS (10 * NS_PER_MS)
 
@@ -52,72 +49,16 @@ static struct virtio_console *console_of(struct device *dev)
 	return (struct virtio_console *)(void *)dev;
 }
 
-/* Returns what it cost. Of a chain larger than a turn only the end is kept, as the chardev's own buffer would. */
-static size_t write_chain(struct virtio_console *con)
-{
-	size_t skip = con->chain.out_len > TURN_COST ? con->chain.out_len - TURN_COST : 0;
-
-	for (unsigned i = 0; i < con->chain.n_out; i++) {
-		const struct iovec *iov = &con->chain.iov[i];
-		size_t off = MIN(skip, iov->iov_len);
-
-		skip -= off;
-		if (off < iov->iov_len)
-			chardev_write(con->chardev, (const uint8_t *)iov->iov_base + off, iov->iov_len - off);
-	}
-	return CHAIN_COST + MIN(con->chain.out_len, TURN_COST);
-}
-
-static void process_output(struct virtio_console *con)
-{
-	struct virtio_device *vdev = &con->vdev;
-	struct virtqueue *vq = &vdev->queues[QUEUE_TX];
-	size_t cost = 0;
-
-	virtio_silence(vdev, vq);
-	do {
-		while (cost < TURN_COST && virtio_pop(vdev, vq, &con->chain)) {
-			cost += write_chain(con);
-			virtio_complete(vdev, vq, &con->chain, 0);
-		}
-		if (cost >= TURN_COST) {
-			virtio_kick(vdev);
-			return;
-		}
-	} while (virtio_rearm(vdev, vq));
-}
-
 static void console_process(struct virtio_device *vdev)
 {
-	process_output((struct virtio_console *)(void *)vdev);
+	struct virtio_console *con = (struct virtio_console *)(void *)vdev;
+
+	virtio_stream_output(vdev, &vdev->queues[QUEUE_TX], &con->chain, con->chardev);
 }
 
 static void console_processed(struct virtio_device *vdev)
 {
 	chardev_accept_input(((struct virtio_console *)(void *)vdev)->chardev);
-}
-
-static size_t give_input(struct virtio_console *con, const uint8_t *data, size_t len)
-{
-	struct virtio_device *vdev = &con->vdev;
-	struct virtqueue *vq = &vdev->queues[QUEUE_RX];
-	size_t taken = 0, cost = 0;
-
-	do {
-		while (taken < len && cost < TURN_COST && virtio_pop(vdev, vq, &con->chain)) {
-			size_t part = virtqueue_chain_write(&con->chain, 0, data + taken, len - taken);
-
-			taken += part;
-			cost += CHAIN_COST + part;
-			virtio_complete(vdev, vq, &con->chain, (uint32_t)part);
-		}
-		if (cost >= TURN_COST) {
-			virtio_kick(vdev);
-			break;
-		}
-		/* The ring is empty: ask to be told, and look once more. */
-	} while (taken < len && virtio_rearm(vdev, vq));
-	return taken;
 }
 
 static size_t console_receive(void *opaque, const uint8_t *data, size_t len)
@@ -127,7 +68,7 @@ static size_t console_receive(void *opaque, const uint8_t *data, size_t len)
 
 	g_mutex_lock(&con->vdev.pci.dev.lock);
 	if (con->vdev.running)
-		taken = give_input(con, data, len);
+		taken = virtio_stream_input(&con->vdev, &con->vdev.queues[QUEUE_RX], &con->chain, data, len);
 	g_mutex_unlock(&con->vdev.pci.dev.lock);
 	return taken;
 }

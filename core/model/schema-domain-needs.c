@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* <domain>: what must be there because of something else. */
+#include "core/model/schema-domain.h"
+
+#define PORT_NEEDS(at) \
+	{ at, "@type=file|dev|pipe", "source/@path" }, { at, "@type=tcp", "source/@host" }, \
+		{ at, "@type=tcp|udp", "source/@service" }, \
+	{ \
+		at, "@type=spiceport", "source/@channel" \
+	}
+
+/* A drive with a medium that can be taken out may be empty. */
+#define FIXED "@device=disk|lun|,"
+
+const struct schema_need schema_domain_needs[SCHEMA_DOMAIN_NEEDS] = {
+	{ ".", "!bootloader", "os/type" },
+	{ "numatune/memory", "@placement=static", "@nodeset" },
+	{ "cputune/vcpusched", "@scheduler=fifo|rr", "@priority" },
+	{ "cputune/iothreadsched", "@scheduler=fifo|rr", "@priority" },
+	{ "cputune/emulatorsched", "@scheduler=fifo|rr", "@priority" },
+	{ "idmap", "uid", "gid" },
+	{ "idmap", "gid", "uid" },
+	{ "clock/timer", "catchup", "@tickpolicy" },
+	{ "features/hyperv/spinlocks", "@state=on", "@retries" },
+	{ "features/hyperv/vendor_id", "@state=on", "@value" },
+	{ "features/kvm/dirty-ring", "@state=on", "@size" },
+	{ "cpu", "vendor", "model" },
+
+	{ "devices/disk", FIXED "@type=file|", "source/@file|source/@fdgroup" },
+	/* A lun may stand for a drive of the host that is not there at present. */
+	{ "devices/disk", "@device=disk|,@type=block", "source/@dev" },
+	{ "devices/disk", FIXED "@type=dir", "source/@dir" },
+	{ "devices/disk", FIXED "@type=network", "source/@protocol" },
+	{ "devices/disk", "@type=network,source/@protocol=rbd|sheepdog|gluster|iscsi|http|https|ftp|ftps|tftp|vxhs|nfs",
+	  "source/@name" },
+	{ "devices/disk", FIXED "@type=volume", "source/@pool" },
+	{ "devices/disk", "source/@pool", "source/@volume" },
+	{ "devices/disk", "source/@volume", "source/@pool" },
+	{ "devices/disk", "@type=nvme", "source/@type" },
+	{ "devices/disk", "@type=nvme", "source/@namespace" },
+	{ "devices/disk", "@type=nvme", "source/address" },
+	{ "devices/disk", "@type=vhostuser", "source/@path" },
+	{ "devices/disk/auth/secret", NULL, "@uuid|@usage" },
+	{ "devices/disk/encryption/secret", NULL, "@uuid|@usage" },
+	{ "devices/disk/backingStore", "@type", "format" },
+	{ "devices/disk/backingStore", "@type", "source" },
+	{ "devices/disk/source/reconnect", "@enabled=yes", "@timeout|@delay" },
+	{ "devices/disk/source/reservations", "@managed=no", "source/@path" },
+	{ "devices/disk/source/reservations", "source", "source/@type" },
+	{ "devices/disk/source/reservations", "source", "source/@path" },
+	{ "devices/disk/source/reservations", "source", "source/@mode" },
+	{ "devices/disk/source/host", "!@socket", "@name" },
+	{ "devices/filesystem", "@type=mount|bind|", "source/@dir|source/@socket|source/@pool" },
+	{ "devices/filesystem", "@type=file", "source/@file" },
+	{ "devices/filesystem", "@type=block", "source/@dev" },
+	{ "devices/filesystem", "@type=template", "source/@name" },
+
+	{ "devices/interface", "@type=bridge", "source/@bridge" },
+	{ "devices/interface", "@type=network", "source/@network" },
+	{ "devices/interface", "@type=direct|vdpa", "source/@dev" },
+	{ "devices/interface", "@type=internal", "source/@name" },
+	{ "devices/interface", "@type=hostdev", "source/address/@type" },
+	{ "devices/interface", "@type=vhostuser", "source/@path" },
+	{ "devices/interface", "@type=client|mcast|udp", "source/@address" },
+	{ "devices/interface", "@type=server|client|mcast|udp", "source/@port" },
+	{ "devices/interface", "@type=udp", "source/local/@address" },
+	{ "devices/interface", "@type=udp", "source/local/@port" },
+	{ "devices/interface/route", NULL, "@address" },
+	{ "devices/interface/teaming", "@type=transient", "@persistent" },
+	{ "devices/interface/bandwidth/inbound", NULL, "@average|@floor" },
+	{ "devices/interface/bandwidth/outbound", NULL, "@average|@floor" },
+	{ "devices/interface/virtualport/parameters", "@managerid", "@typeid" },
+	{ "devices/interface/virtualport/parameters", "@managerid", "@typeidversion" },
+
+	PORT_NEEDS("devices/smartcard"),
+	{ "devices/smartcard", "@mode=passthrough", "@type" },
+	{ "devices/smartcard", "@mode=host-certificates", "certificate" },
+	PORT_NEEDS("devices/serial"),
+	PORT_NEEDS("devices/parallel"),
+	PORT_NEEDS("devices/console"),
+	PORT_NEEDS("devices/channel"),
+	{ "devices/channel/target", "@type=guestfwd", "@address" },
+	{ "devices/channel/target", "@type=guestfwd", "@port" },
+	{ "devices/redirdev", NULL, "@type" },
+	PORT_NEEDS("devices/redirdev"),
+	{ "devices/rng/backend", "@model=egd", "@type" },
+	PORT_NEEDS("devices/rng/backend"),
+
+	{ "devices/input", "@type=passthrough", "source/@evdev" },
+	{ "devices/input", "@type=evdev", "source/@dev" },
+	{ "devices/tpm/backend", "active_pcr_banks", "@version" },
+	{ "devices/audio/input", "settings", "@fixedSettings" },
+	{ "devices/audio/output", "settings", "@fixedSettings" },
+	{ "devices/graphics/listen", "@type=network", "@network" },
+	{ "devices/hostdev", "@mode=subsystem|,@type=usb", "source/vendor|source/address" },
+	{ "devices/hostdev", "@mode=subsystem|,@type=pci|mdev", "source/address" },
+	{ "devices/hostdev", "@type=mdev", "source/address/@uuid" },
+	{ "devices/hostdev", "@type=scsi_host", "source/@wwpn" },
+	{ "devices/hostdev", "@type=scsi,source/@protocol=iscsi", "source/@name" },
+	{ "devices/hostdev", "@type=scsi,source/@protocol=iscsi", "source/host" },
+	{ "devices/hostdev", "@type=scsi,source/@protocol=adapter|", "source/adapter/@name" },
+	{ "devices/hostdev", "@type=scsi,source/@protocol=adapter|", "source/address" },
+	{ "devices/hostdev", "@type=usb,source/address", "source/address/@device|source/address/@port" },
+	{ "devices/hostdev", "@type=scsi,source/@protocol=adapter|", "source/address/@target" },
+	{ "devices/hostdev", "@type=scsi,source/@protocol=adapter|", "source/address/@unit" },
+	{ "devices/hostdev", "@mode=capabilities,@type=storage", "source/block" },
+	{ "devices/hostdev", "@mode=capabilities,@type=misc", "source/char" },
+	{ "devices/hostdev", "@mode=capabilities,@type=net", "source/interface" },
+	{ "devices/hostdev/source", "vendor", "product" },
+	{ "devices/hostdev/source", "product", "vendor" },
+	{ "devices/hostdev/source/host", "!@socket", "@name" },
+	{ "devices/shmem", "msi", "server" },
+	{ "devices/memory", "@model=nvdimm|virtio-pmem", "source/path" },
+	{ "devices/memory", "@model=virtio-mem", "target/block" },
+	{ "devices/memory", "@model=virtio-mem", "target/requested" },
+
+	{ "launchSecurity", "@type=sev|sev-snp", "policy" },
+};

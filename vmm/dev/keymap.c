@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "vmm/dev/keymap.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "core/base/error.h"
+
+/*
+ * One row a key, in the order of Linux's numbers. What AT set 1 and 2 say follows from qnum: set 1 is it, with the
+ * prefix written out, and set 2 is what the keyboard controller would have translated to it.
+ */
+#define NONE 0xffffu
+
+struct key {
+	const char *linux_name, *qcode, *win32_name; /* the last may be NULL */
+	uint16_t evdev, qnum, usb, set3, win32, os_x; /* NONE: no such key there */
+};
+
+static const struct key keys[] = {
+	{ "KEY_ESC", "esc", "VK_ESCAPE", 1, 0x01, 0x29, 0x08, 0x1b, 0x35 },
+	{ "KEY_1", "1", "VK_1", 2, 0x02, 0x1e, 0x16, 0x31, 0x12 },
+	{ "KEY_2", "2", "VK_2", 3, 0x03, 0x1f, 0x1e, 0x32, 0x13 },
+	{ "KEY_3", "3", "VK_3", 4, 0x04, 0x20, 0x26, 0x33, 0x14 },
+	{ "KEY_4", "4", "VK_4", 5, 0x05, 0x21, 0x25, 0x34, 0x15 },
+	{ "KEY_5", "5", "VK_5", 6, 0x06, 0x22, 0x2e, 0x35, 0x17 },
+	{ "KEY_6", "6", "VK_6", 7, 0x07, 0x23, 0x36, 0x36, 0x16 },
+	{ "KEY_7", "7", "VK_7", 8, 0x08, 0x24, 0x3d, 0x37, 0x1a },
+	{ "KEY_8", "8", "VK_8", 9, 0x09, 0x25, 0x3e, 0x38, 0x1c },
+	{ "KEY_9", "9", "VK_9", 10, 0x0a, 0x26, 0x46, 0x39, 0x19 },
+	{ "KEY_0", "0", "VK_0", 11, 0x0b, 0x27, 0x45, 0x30, 0x1d },
+	{ "KEY_MINUS", "minus", "VK_OEM_MINUS", 12, 0x0c, 0x2d, 0x4e, 0xbd, 0x1b },
+	{ "KEY_EQUAL", "equal", "VK_OEM_PLUS", 13, 0x0d, 0x2e, 0x55, 0xbb, 0x18 },
+	{ "KEY_BACKSPACE", "backspace", "VK_BACK", 14, 0x0e, 0x2a, 0x66, 0x08, 0x33 },
+	{ "KEY_TAB", "tab", "VK_TAB", 15, 0x0f, 0x2b, 0x0d, 0x09, 0x30 },
+	{ "KEY_Q", "q", "VK_Q", 16, 0x10, 0x14, 0x15, 0x51, 0x0c },
+	{ "KEY_W", "w", "VK_W", 17, 0x11, 0x1a, 0x1d, 0x57, 0x0d },
+	{ "KEY_E", "e", "VK_E", 18, 0x12, 0x08, 0x24, 0x45, 0x0e },
+	{ "KEY_R", "r", "VK_R", 19, 0x13, 0x15, 0x2d, 0x52, 0x0f },
+	{ "KEY_T", "t", "VK_T", 20, 0x14, 0x17, 0x2c, 0x54, 0x11 },
+	{ "KEY_Y", "y", "VK_Y", 21, 0x15, 0x1c, 0x35, 0x59, 0x10 },
+	{ "KEY_U", "u", "VK_U", 22, 0x16, 0x18, 0x3c, 0x55, 0x20 },
+	{ "KEY_I", "i", "VK_I", 23, 0x17, 0x0c, 0x43, 0x49, 0x22 },
+	{ "KEY_O", "o", "VK_O", 24, 0x18, 0x12, 0x44, 0x4f, 0x1f },
+	{ "KEY_P", "p", "VK_P", 25, 0x19, 0x13, 0x4d, 0x50, 0x23 },
+	{ "KEY_LEFTBRACE", "bracket_left", "VK_OEM_4", 26, 0x1a, 0x2f, 0x54, 0xdb, 0x21 },
+	{ "KEY_RIGHTBRACE", "bracket_right", "VK_OEM_6", 27, 0x1b, 0x30, 0x5b, 0xdd, 0x1e },
+	{ "KEY_ENTER", "ret", "VK_RETURN", 28, 0x1c, 0x28, 0x5a, 0x0d, 0x24 },
+	{ "KEY_LEFTCTRL", "ctrl", "VK_LCONTROL", 29, 0x1d, 0xe0, 0x11, 0xa2, 0x3b },
+	{ "KEY_A", "a", "VK_A", 30, 0x1e, 0x04, 0x1c, 0x41, 0x00 },
+	{ "KEY_S", "s", "VK_S", 31, 0x1f, 0x16, 0x1b, 0x53, 0x01 },
+	{ "KEY_D", "d", "VK_D", 32, 0x20, 0x07, 0x23, 0x44, 0x02 },
+	{ "KEY_F", "f", "VK_F", 33, 0x21, 0x09, 0x2b, 0x46, 0x03 },
+	{ "KEY_G", "g", "VK_G", 34, 0x22, 0x0a, 0x34, 0x47, 0x05 },
+	{ "KEY_H", "h", "VK_H", 35, 0x23, 0x0b, 0x33, 0x48, 0x04 },
+	{ "KEY_J", "j", "VK_J", 36, 0x24, 0x0d, 0x3b, 0x4a, 0x26 },
+	{ "KEY_K", "k", "VK_K", 37, 0x25, 0x0e, 0x42, 0x4b, 0x28 },
+	{ "KEY_L", "l", "VK_L", 38, 0x26, 0x0f, 0x4b, 0x4c, 0x25 },
+	{ "KEY_SEMICOLON", "semicolon", "VK_OEM_1", 39, 0x27, 0x33, 0x4c, 0xba, 0x29 },
+	{ "KEY_APOSTROPHE", "apostrophe", "VK_OEM_7", 40, 0x28, 0x34, 0x52, 0xde, 0x27 },
+	{ "KEY_GRAVE", "grave_accent", "VK_OEM_3", 41, 0x29, 0x35, 0x0e, 0xc0, 0x32 },
+	{ "KEY_LEFTSHIFT", "shift", "VK_LSHIFT", 42, 0x2a, 0xe1, 0x12, 0xa0, 0x38 },
+	{ "KEY_BACKSLASH", "backslash", "VK_OEM_5", 43, 0x2b, 0x31, 0x5c, 0xdc, 0x2a },
+	{ "KEY_Z", "z", "VK_Z", 44, 0x2c, 0x1d, 0x1a, 0x5a, 0x06 },
+	{ "KEY_X", "x", "VK_X", 45, 0x2d, 0x1b, 0x22, 0x58, 0x07 },
+	{ "KEY_C", "c", "VK_C", 46, 0x2e, 0x06, 0x21, 0x43, 0x08 },
+	{ "KEY_V", "v", "VK_V", 47, 0x2f, 0x19, 0x2a, 0x56, 0x09 },
+	{ "KEY_B", "b", "VK_B", 48, 0x30, 0x05, 0x32, 0x42, 0x0b },
+	{ "KEY_N", "n", "VK_N", 49, 0x31, 0x11, 0x31, 0x4e, 0x2d },
+	{ "KEY_M", "m", "VK_M", 50, 0x32, 0x10, 0x3a, 0x4d, 0x2e },
+	{ "KEY_COMMA", "comma", "VK_OEM_COMMA", 51, 0x33, 0x36, 0x41, 0xbc, 0x2b },
+	{ "KEY_DOT", "dot", "VK_OEM_PERIOD", 52, 0x34, 0x37, 0x49, 0xbe, 0x2f },
+	{ "KEY_SLASH", "slash", "VK_OEM_2", 53, 0x35, 0x38, 0x4a, 0xbf, 0x2c },
+	{ "KEY_RIGHTSHIFT", "shift_r", "VK_RSHIFT", 54, 0x36, 0xe5, 0x59, 0xa1, 0x3c },
+	{ "KEY_KPASTERISK", "kp_multiply", "VK_MULTIPLY", 55, 0x37, 0x55, 0x7e, 0x6a, 0x43 },
+	{ "KEY_LEFTALT", "alt", "VK_LMENU", 56, 0x38, 0xe2, 0x19, 0xa4, 0x3a },
+	{ "KEY_SPACE", "spc", "VK_SPACE", 57, 0x39, 0x2c, 0x29, 0x20, 0x31 },
+	{ "KEY_CAPSLOCK", "caps_lock", "VK_CAPITAL", 58, 0x3a, 0x39, 0x14, 0x14, 0x39 },
+	{ "KEY_F1", "f1", "VK_F1", 59, 0x3b, 0x3a, 0x07, 0x70, 0x7a },
+	{ "KEY_F2", "f2", "VK_F2", 60, 0x3c, 0x3b, 0x0f, 0x71, 0x78 },
+	{ "KEY_F3", "f3", "VK_F3", 61, 0x3d, 0x3c, 0x17, 0x72, 0x63 },
+	{ "KEY_F4", "f4", "VK_F4", 62, 0x3e, 0x3d, 0x1f, 0x73, 0x76 },
+	{ "KEY_F5", "f5", "VK_F5", 63, 0x3f, 0x3e, 0x27, 0x74, 0x60 },
+	{ "KEY_F6", "f6", "VK_F6", 64, 0x40, 0x3f, 0x2f, 0x75, 0x61 },
+	{ "KEY_F7", "f7", "VK_F7", 65, 0x41, 0x40, 0x37, 0x76, 0x62 },
+	{ "KEY_F8", "f8", "VK_F8", 66, 0x42, 0x41, 0x3f, 0x77, 0x64 },
+	{ "KEY_F9", "f9", "VK_F9", 67, 0x43, 0x42, 0x47, 0x78, 0x65 },
+	{ "KEY_F10", "f10", "VK_F10", 68, 0x44, 0x43, 0x4f, 0x79, 0x6d },
+	{ "KEY_NUMLOCK", "num_lock", "VK_NUMLOCK", 69, 0x45, 0x53, 0x76, 0x90, 0x47 },
+	{ "KEY_SCROLLLOCK", "scroll_lock", "VK_SCROLL", 70, 0x46, 0x47, 0x5f, 0x91, NONE },
+	{ "KEY_KP7", "kp_7", "VK_NUMPAD7", 71, 0x47, 0x5f, 0x6c, 0x67, 0x59 },
+	{ "KEY_KP8", "kp_8", "VK_NUMPAD8", 72, 0x48, 0x60, 0x75, 0x68, 0x5b },
+	{ "KEY_KP9", "kp_9", "VK_NUMPAD9", 73, 0x49, 0x61, 0x7d, 0x69, 0x5c },
+	{ "KEY_KPMINUS", "kp_subtract", "VK_SUBTRACT", 74, 0x4a, 0x56, 0x84, 0x6d, 0x4e },
+	{ "KEY_KP4", "kp_4", "VK_NUMPAD4", 75, 0x4b, 0x5c, 0x6b, 0x64, 0x56 },
+	{ "KEY_KP5", "kp_5", "VK_NUMPAD5", 76, 0x4c, 0x5d, 0x73, 0x65, 0x57 },
+	{ "KEY_KP6", "kp_6", "VK_NUMPAD6", 77, 0x4d, 0x5e, 0x74, 0x66, 0x58 },
+	{ "KEY_KPPLUS", "kp_add", "VK_ADD", 78, 0x4e, 0x57, 0x7c, 0x6b, 0x45 },
+	{ "KEY_KP1", "kp_1", "VK_NUMPAD1", 79, 0x4f, 0x59, 0x69, 0x61, 0x53 },
+	{ "KEY_KP2", "kp_2", "VK_NUMPAD2", 80, 0x50, 0x5a, 0x72, 0x62, 0x54 },
+	{ "KEY_KP3", "kp_3", "VK_NUMPAD3", 81, 0x51, 0x5b, 0x7a, 0x63, 0x55 },
+	{ "KEY_KP0", "kp_0", "VK_NUMPAD0", 82, 0x52, 0x62, 0x70, 0x60, 0x52 },
+	{ "KEY_KPDOT", "kp_decimal", "VK_DECIMAL", 83, 0x53, 0x63, 0x71, 0x6e, 0x41 },
+	{ "KEY_102ND", "less", "VK_OEM_102", 86, 0x56, 0x64, 0x13, 0xe2, NONE },
+	{ "KEY_F11", "f11", "VK_F11", 87, 0x57, 0x44, 0x56, 0x7a, 0x67 },
+	{ "KEY_F12", "f12", "VK_F12", 88, 0x58, 0x45, 0x5e, 0x7b, 0x6f },
+	{ "KEY_KPENTER", "kp_enter", NULL, 96, 0x9c, 0x58, 0x79, NONE, 0x4c },
+	{ "KEY_RIGHTCTRL", "ctrl_r", "VK_RCONTROL", 97, 0x9d, 0xe4, 0x58, 0xa3, 0x3e },
+	{ "KEY_KPSLASH", "kp_divide", "VK_DIVIDE", 98, 0xb5, 0x54, 0x77, 0x6f, 0x4b },
+	{ "KEY_SYSRQ", "sysrq", "VK_SNAPSHOT", 99, 0x54, 0x46, 0x57, 0x2c, NONE },
+	{ "KEY_PRINT", "print", NULL, 210, 0xb7, NONE, NONE, NONE, NONE },
+	{ "KEY_RIGHTALT", "alt_r", "VK_RMENU", 100, 0xb8, 0xe6, 0x39, 0xa5, 0x3d },
+	{ "KEY_HOME", "home", "VK_HOME", 102, 0xc7, 0x4a, 0x6e, 0x24, 0x73 },
+	{ "KEY_UP", "up", "VK_UP", 103, 0xc8, 0x52, 0x63, 0x26, 0x7e },
+	{ "KEY_PAGEUP", "pgup", "VK_PRIOR", 104, 0xc9, 0x4b, 0x6f, 0x21, 0x74 },
+	{ "KEY_LEFT", "left", "VK_LEFT", 105, 0xcb, 0x50, 0x61, 0x25, 0x7b },
+	{ "KEY_RIGHT", "right", "VK_RIGHT", 106, 0xcd, 0x4f, 0x6a, 0x27, 0x7c },
+	{ "KEY_END", "end", "VK_END", 107, 0xcf, 0x4d, 0x65, 0x23, 0x77 },
+	{ "KEY_DOWN", "down", "VK_DOWN", 108, 0xd0, 0x51, 0x60, 0x28, 0x7d },
+	{ "KEY_PAGEDOWN", "pgdn", "VK_NEXT", 109, 0xd1, 0x4e, 0x6d, 0x22, 0x79 },
+	{ "KEY_INSERT", "insert", "VK_INSERT", 110, 0xd2, 0x49, 0x67, 0x2d, 0x72 },
+	{ "KEY_DELETE", "delete", "VK_DELETE", 111, 0xd3, 0x4c, 0x64, 0x2e, 0x75 },
+	{ "KEY_MUTE", "audiomute", "VK_VOLUME_MUTE", 113, 0xa0, 0x7f, 0x9c, 0xad, 0x4a },
+	{ "KEY_VOLUMEDOWN", "volumedown", "VK_VOLUME_DOWN", 114, 0xae, 0x81, 0x9d, 0xae, 0x49 },
+	{ "KEY_VOLUMEUP", "volumeup", "VK_VOLUME_UP", 115, 0xb0, 0x80, 0x95, 0xaf, 0x48 },
+	{ "KEY_POWER", "power", NULL, 116, 0xde, 0x66, NONE, NONE, NONE },
+	{ "KEY_PAUSE", "pause", "VK_PAUSE", 119, 0xc6, 0x48, 0x62, 0x13, NONE },
+	{ "KEY_LEFTMETA", "meta_l", "VK_LWIN", 125, 0xdb, 0xe3, 0x8b, 0x5b, 0x37 },
+	{ "KEY_RIGHTMETA", "meta_r", "VK_RWIN", 126, 0xdc, 0xe7, 0x8c, 0x5c, 0x36 },
+	{ "KEY_COMPOSE", "compose", "VK_APPS", 127, 0xdd, 0x65, 0x8d, 0x5d, NONE },
+	{ "KEY_SLEEP", "sleep", "VK_SLEEP", 142, 0xdf, 0xf8, NONE, 0x5f, NONE },
+	{ "KEY_WAKEUP", "wake", NULL, 143, 0xe3, NONE, NONE, NONE, NONE },
+};
+
+/* The keyboard controller's translation of set 2 to set 1 (IBM PS/2 Technical Reference); 0x83 and 0x84 are apart. */
+static const uint8_t set2_to_set1[128] = {
+	0xff, 0x43, 0x41, 0x3f, 0x3d, 0x3b, 0x3c, 0x58, 0x64, 0x44, 0x42, 0x40, 0x3e, 0x0f, 0x29, 0x59,
+	0x65, 0x38, 0x2a, 0x70, 0x1d, 0x10, 0x02, 0x5a, 0x66, 0x71, 0x2c, 0x1f, 0x1e, 0x11, 0x03, 0x5b,
+	0x67, 0x2e, 0x2d, 0x20, 0x12, 0x05, 0x04, 0x5c, 0x68, 0x39, 0x2f, 0x21, 0x14, 0x13, 0x06, 0x5d,
+	0x69, 0x31, 0x30, 0x23, 0x22, 0x15, 0x07, 0x5e, 0x6a, 0x72, 0x32, 0x24, 0x16, 0x08, 0x09, 0x5f,
+	0x6b, 0x33, 0x25, 0x17, 0x18, 0x0b, 0x0a, 0x60, 0x6c, 0x34, 0x35, 0x26, 0x27, 0x19, 0x0c, 0x61,
+	0x6d, 0x73, 0x28, 0x74, 0x1a, 0x0d, 0x62, 0x6e, 0x3a, 0x36, 0x1c, 0x1b, 0x75, 0x2b, 0x63, 0x76,
+	0x55, 0x56, 0x77, 0x78, 0x79, 0x7a, 0x0e, 0x7b, 0x7c, 0x4f, 0x7d, 0x4b, 0x47, 0x7e, 0x7f, 0x6f,
+	0x52, 0x53, 0x50, 0x4c, 0x4d, 0x48, 0x01, 0x45, 0x57, 0x4e, 0x51, 0x4a, 0x37, 0x49, 0x46, 0x54,
+};
+
+#define SET2_F7 0x83u
+#define SET2_SYSRQ 0x84u
+#define SET1_F7 0x41u
+#define SET1_SYSRQ 0x54u
+
+uint8_t keymap_translate(uint8_t set2)
+{
+	if (set2 == SET2_F7)
+		return SET1_F7;
+	if (set2 == SET2_SYSRQ)
+		return SET1_SYSRQ;
+	return set2 < 0x80 ? set2_to_set1[set2] : set2;
+}
+
+unsigned keymap_set2(unsigned qnum)
+{
+	unsigned set1 = qnum & 0x7f;
+
+	if (set1 == SET1_F7)
+		return SET2_F7;
+	if (set1 == SET1_SYSRQ)
+		return SET2_SYSRQ;
+	for (unsigned i = 1; i < G_N_ELEMENTS(set2_to_set1); i++) {
+		if (set2_to_set1[i] == set1)
+			return i;
+	}
+	return 0;
+}
+
+/* --- code sets --- */
+
+static unsigned linux_code(const struct key *key)
+{
+	return key->evdev;
+}
+
+/* Prefixed codes as 0xe0NN; Pause is the only key with two prefixes and goes by its second. */
+static unsigned set1_code(const struct key *key)
+{
+	return (key->qnum & 0x80 ? 0xe000u : 0) | (key->qnum & 0x7f);
+}
+
+static unsigned set2_code(const struct key *key)
+{
+	return (key->qnum & 0x80 ? 0xe000u : 0) | keymap_set2(key->qnum);
+}
+
+static unsigned set3_code(const struct key *key)
+{
+	return key->set3;
+}
+
+static unsigned usb_code(const struct key *key)
+{
+	return key->usb;
+}
+
+static unsigned win32_code(const struct key *key)
+{
+	return key->win32;
+}
+
+static unsigned os_x_code(const struct key *key)
+{
+	return key->os_x;
+}
+
+static unsigned qnum_code(const struct key *key)
+{
+	return key->qnum;
+}
+
+static const char *linux_name(const struct key *key)
+{
+	return key->linux_name;
+}
+
+static const char *win32_name(const struct key *key)
+{
+	return key->win32_name;
+}
+
+static const char *qcode_name(const struct key *key)
+{
+	return key->qcode;
+}
+
+static const struct codeset {
+	const char *name;
+	unsigned (*code)(const struct key *key); /* NULL: names only */
+	const char *(*symbol)(const struct key *key); /* NULL: numbers only */
+} codesets[] = {
+	{ "linux", linux_code, linux_name }, { "xt", set1_code, NULL },	  { "atset1", set1_code, NULL },
+	{ "atset2", set2_code, NULL },	     { "atset3", set3_code, NULL }, { "os_x", os_x_code, NULL },
+	{ "xt_kbd", set1_code, NULL },	     { "win32", win32_code, win32_name }, { "usb", usb_code, NULL },
+	{ "rfb", qnum_code, NULL },	     { "qnum", qnum_code, NULL },   { "qcode", NULL, qcode_name },
+};
+
+/* Other names QMP has for keys of the table. */
+static const struct {
+	const char *also, *name;
+} other_qcodes[] = {
+	{ "ctrl_l", "ctrl" },	      { "shift_l", "shift" }, { "alt_l", "alt" },
+	{ "asterisk", "kp_multiply" }, { "menu", "compose" },
+};
+
+static const struct codeset *find_codeset(const char *name, GError **err)
+{
+	g_autoptr(GString) known = g_string_new(NULL);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(codesets); i++) {
+		if (strcmp(codesets[i].name, name) == 0)
+			return &codesets[i];
+		g_string_append_printf(known, "%s%s", i ? ", " : "", codesets[i].name);
+	}
+	return fail_null(err, LODGE_ERROR_INPUT, "unknown codeset: '%s'; known are %s", name, known->str);
+}
+
+static bool find_code(const struct codeset *set, unsigned code, unsigned *qnum)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		if (set->code(&keys[i]) == code && code != NONE) {
+			*qnum = keys[i].qnum;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool find_symbol(const struct codeset *set, const char *symbol, unsigned *qnum)
+{
+	for (size_t i = 0; set->symbol == qcode_name && i < G_N_ELEMENTS(other_qcodes); i++) {
+		if (strcmp(symbol, other_qcodes[i].also) == 0)
+			symbol = other_qcodes[i].name;
+	}
+	for (size_t i = 0; i < G_N_ELEMENTS(keys); i++) {
+		if (g_strcmp0(set->symbol(&keys[i]), symbol) == 0) {
+			*qnum = keys[i].qnum;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_code(const char *text, unsigned *code)
+{
+	char *end;
+	guint64 value = g_ascii_strtoull(text, &end, 0);
+
+	*code = (unsigned)MIN(value, NONE);
+	return g_ascii_isdigit(*text) && !*end && value <= NONE;
+}
+
+bool keymap_find(const char *codeset, const char *key, unsigned *qnum, GError **err)
+{
+	const struct codeset *set = find_codeset(codeset, err);
+	unsigned code;
+
+	if (!set)
+		return false;
+	if (set->symbol && find_symbol(set, key, qnum))
+		return true;
+	if (set->code && parse_code(key, &code) && find_code(set, code, qnum))
+		return true;
+	return fail(err, LODGE_ERROR_INPUT, "invalid keycode: '%s' is not a key of codeset %s", key, set->name);
+}
