@@ -72,8 +72,7 @@ bool chardev_new_backend(GMainContext *context, const struct vm_port_config *por
 	if ((unsigned)port->kind >= VM_N_PORT_KINDS || !kinds[port->kind].open)
 		return fail(err, LODGE_ERROR_UNSUPPORTED, "%s: this kind of back end is not supported", who);
 	if ((kinds[port->kind].path && !port->path) || (kinds[port->kind].service && !port->service))
-		return fail(err, LODGE_ERROR_INPUT, "%s: the back end has no %s", who,
-			    port->path ? "service" : "path");
+		return fail(err, LODGE_ERROR_INPUT, "%s: the back end has no %s", who, port->path ? "service" : "path");
 	*backend = kinds[port->kind].open(context, port, &error);
 	if (!error)
 		return true;

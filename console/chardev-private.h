@@ -17,6 +17,7 @@
 struct chardev_class {
 	const char *name;
 	bool keys; /* see chardev_has_keys(): input is read at all times, the guest's share lost if it takes none */
+	bool end_is_hangup; /* a peer that says no more is gone: nothing else tells (TCP) */
 	/* The loop runs for the first time. May be NULL. */
 	void (*start)(struct chardev *chardev);
 	/*

@@ -290,10 +290,13 @@ static void dispatch_input(struct chardev *chardev)
 {
 	GIOCondition ready = chardev->in_tag ? g_source_query_unix_fd(chardev->source, chardev->in_tag) : 0;
 
-	if (ready && !chardev->in_ended)
+	if (ready && !chardev->in_ended) {
 		read_input(chardev);
-	else if (ready & (G_IO_HUP | G_IO_ERR))
+		if (chardev->in_ended && chardev->class->end_is_hangup)
+			hang_up(chardev);
+	} else if (ready & (G_IO_HUP | G_IO_ERR)) {
 		hang_up(chardev);
+	}
 	offer_input(chardev);
 	watch_input(chardev);
 }

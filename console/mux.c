@@ -28,7 +28,7 @@
  */
 #define PACE_USEC 1000
 #define CHUNK 16384u
-#define ROUNDS 8	 /* chunks for one reader before the next one has its turn */
+#define ROUNDS 8	  /* chunks for one reader before the next one has its turn */
 #define LAST_WORDS_MS 200 /* at the end: how long a reader may make no progress */
 #define MAX_STREAMS 64u
 #define MAX_LEFT 8u /* streams whose users have left input behind */
@@ -351,8 +351,7 @@ static bool feed_log(struct mux *mux)
 		size_t n = ring_read(mux, &mux->log_pos, &lost, data, sizeof(data));
 
 		if (lost) {
-			g_autofree char *text =
-				g_strdup_printf("\n[lodge: %" G_GUINT64_FORMAT " bytes lost]\n", lost);
+			g_autofree char *text = g_strdup_printf("\n[lodge: %" G_GUINT64_FORMAT " bytes lost]\n", lost);
 
 			log_file_write(mux->log, (const uint8_t *)text, strlen(text));
 		}
@@ -474,8 +473,9 @@ static bool may_attach(struct mux *mux, unsigned flags, GError **err)
 	if ((flags & MUX_SAFE) && !(flags & MUX_FORCE) && mux_viewers(&mux->base))
 		return fail(err, LODGE_ERROR_STATE, "somebody else is attached to this console");
 	if (writer && !(flags & (MUX_READONLY | MUX_FORCE)))
-		return fail(err, LODGE_ERROR_STATE,
-			    "an active console session exists for this domain: --force takes it over, --readonly watches it");
+		return fail(
+			err, LODGE_ERROR_STATE,
+			"an active console session exists for this domain: --force takes it over, --readonly watches it");
 	if (mux_viewers(&mux->base) >= MAX_STREAMS)
 		return fail(err, LODGE_ERROR_STATE, "%u sessions are attached to this console already", MAX_STREAMS);
 	return true;

@@ -46,8 +46,8 @@ struct chardev *mux_new_port(GMainContext *context, const struct vm_port_config 
 
 enum {
 	MUX_READONLY = 1 << 0,
-	MUX_FORCE = 1 << 1,	 /* the present writer is told and put out */
-	MUX_SAFE = 1 << 2,	 /* refuse when anybody else is attached */
+	MUX_FORCE = 1 << 1, /* the present writer is told and put out */
+	MUX_SAFE = 1 << 2,  /* refuse when anybody else is attached */
 	MUX_NO_REPLAY = 1 << 3,
 	MUX_NO_NOTICES = 1 << 4, /* nothing but the guest's bytes: for programs */
 };

@@ -128,6 +128,7 @@ static void tcp_destroy(struct chardev *chardev)
 
 static const struct chardev_class raw_class = {
 	.name = "tcp",
+	.end_is_hangup = true,
 	.hangup = tcp_hangup,
 	.path = tcp_path,
 	.destroy = tcp_destroy,
@@ -135,6 +136,7 @@ static const struct chardev_class raw_class = {
 
 static const struct chardev_class telnet_class = {
 	.name = "telnet",
+	.end_is_hangup = true,
 	.input = telnet_input,
 	.encode = encode,
 	.hangup = tcp_hangup,
@@ -212,8 +214,8 @@ static struct addrinfo *look_up(const char *host, const char *service, bool list
 	return info;
 }
 
-struct chardev *chardev_new_tcp(GMainContext *context, const char *host, const char *service, bool listening, bool telnet,
-				unsigned reconnect_s, GError **err)
+struct chardev *chardev_new_tcp(GMainContext *context, const char *host, const char *service, bool listening,
+				bool telnet, unsigned reconnect_s, GError **err)
 {
 	g_autofree char *what = g_strdup_printf("%s:%s", host && *host ? host : "*", service ? service : "");
 	struct addrinfo *info = look_up(host, service, listening, what, err);

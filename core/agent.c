@@ -63,7 +63,8 @@ static int wait_for(struct agent *agent, short events, int64_t end, GError **err
 
 static bool no_answer(const struct agent *agent, GError **err)
 {
-	return fail(err, LODGE_ERROR_STATE, "Guest agent is not responding: domain '%s': no answer in time", agent->name);
+	return fail(err, LODGE_ERROR_STATE, "Guest agent is not responding: domain '%s': no answer in time",
+		    agent->name);
 }
 
 static bool send_bytes(struct agent *agent, const char *data, size_t len, int64_t end, GError **err)
@@ -147,8 +148,8 @@ static json_t *receive_json(struct agent *agent, int64_t end, GError **err)
 			return message;
 		json_decref(message);
 		if (line && *g_strstrip(line))
-			return fail_null(err, LODGE_ERROR_GUEST, "domain '%s': the guest agent's answer is no JSON object",
-					 agent->name);
+			return fail_null(err, LODGE_ERROR_GUEST,
+					 "domain '%s': the guest agent's answer is no JSON object", agent->name);
 		if (!line && receive(agent, end, err) <= 0)
 			return NULL;
 	}
@@ -181,15 +182,16 @@ static bool not_responding(const struct agent *agent, GError **err)
 	if (err && *err)
 		return false;
 	return fail(err, LODGE_ERROR_STATE,
-		    "Guest agent is not responding: domain '%s': no agent answers on channel " AGENT_CHANNEL, agent->name);
+		    "Guest agent is not responding: domain '%s': no agent answers on channel " AGENT_CHANNEL,
+		    agent->name);
 }
 
 static bool synchronise(struct agent *agent, int64_t end, GError **err)
 {
 	static const char sentinel = (char)SENTINEL;
 	json_int_t id = g_random_int();
-	auto_json json_t *greeting =
-		json_pack("{s:s, s:{s:I}}", "execute", "guest-sync-delimited", "arguments", "id", id);
+	auto_json json_t *greeting = json_pack("{s:s, s:{s:I}}", "execute", "guest-sync-delimited", "arguments", "id",
+					       id);
 
 	if (!send_bytes(agent, &sentinel, 1, end, err) || !send_json(agent, greeting, end, err))
 		return false;
@@ -230,7 +232,8 @@ static bool is_open_in_guest(const json_t *ports, const char *label)
 	size_t i;
 	const json_t *port;
 
-	json_array_foreach(ports, i, port) {
+	json_array_foreach(ports, i, port)
+	{
 		if (!g_strcmp0(json_string_value(json_object_get(port, "label")), label))
 			return json_is_true(json_object_get(port, "frontend-open"));
 	}
@@ -262,10 +265,12 @@ static bool attach(struct agent *agent, const struct home *home, GError **err)
 	if (!monitor)
 		return false;
 	attached = monitor_execute(monitor, "x-lodge-console-attach",
-				   json_pack("{s:s, s:b, s:b}", "port", AGENT_CHANNEL, "replay", 0, "notices", 0), &error);
+				   json_pack("{s:s, s:b, s:b}", "port", AGENT_CHANNEL, "replay", 0, "notices", 0),
+				   &error);
 	if (g_error_matches(error, LODGE_ERROR, LODGE_ERROR_INPUT))
 		return fail(err, LODGE_ERROR_UNSUPPORTED,
-			    "domain '%s' has no guest agent: its definition has no channel " AGENT_CHANNEL, agent->name);
+			    "domain '%s' has no guest agent: its definition has no channel " AGENT_CHANNEL,
+			    agent->name);
 	if (!attached) {
 		g_propagate_error(err, g_steal_pointer(&error));
 		return false;
@@ -318,7 +323,8 @@ static json_t *take_return(const struct agent *agent, const json_t *answer, GErr
 		return fail_null(err, LODGE_ERROR_GUEST, "domain '%s': the guest agent refused: %s", agent->name,
 				 desc ? desc : "it does not say why");
 	if (!value)
-		return fail_null(err, LODGE_ERROR_GUEST, "domain '%s': the guest agent's answer makes no sense", agent->name);
+		return fail_null(err, LODGE_ERROR_GUEST, "domain '%s': the guest agent's answer makes no sense",
+				 agent->name);
 	return json_incref(value);
 }
 
@@ -375,22 +381,23 @@ static json_t *plan_vcpus(const json_t *vcpus, unsigned want)
 	size_t i;
 	const json_t *vcpu;
 
-	json_array_foreach(vcpus, i, vcpu)
-		online += json_is_true(json_object_get(vcpu, "online"));
+	json_array_foreach(vcpus, i, vcpu) online += json_is_true(json_object_get(vcpu, "online"));
 	/* Off from the end, on from the beginning. */
 	for (size_t n = json_array_size(vcpus); n-- > 0 && online > want;) {
 		vcpu = json_array_get(vcpus, n);
-		if (!json_is_true(json_object_get(vcpu, "online")) || !json_is_true(json_object_get(vcpu, "can-offline")))
+		if (!json_is_true(json_object_get(vcpu, "online")) ||
+		    !json_is_true(json_object_get(vcpu, "can-offline")))
 			continue;
-		json_array_append_new(changes, json_pack("{s:O, s:b}", "logical-id", json_object_get(vcpu, "logical-id"),
-							 "online", 0));
+		json_array_append_new(changes, json_pack("{s:O, s:b}", "logical-id",
+							 json_object_get(vcpu, "logical-id"), "online", 0));
 		online--;
 	}
-	json_array_foreach(vcpus, i, vcpu) {
+	json_array_foreach(vcpus, i, vcpu)
+	{
 		if (online >= want || json_is_true(json_object_get(vcpu, "online")))
 			continue;
-		json_array_append_new(changes, json_pack("{s:O, s:b}", "logical-id", json_object_get(vcpu, "logical-id"),
-							 "online", 1));
+		json_array_append_new(changes, json_pack("{s:O, s:b}", "logical-id",
+							 json_object_get(vcpu, "logical-id"), "online", 1));
 		online++;
 	}
 	if (online == want)
@@ -409,8 +416,8 @@ bool agent_set_vcpus(const struct home *home, const char *vm_name, unsigned onli
 		return false;
 	changes = plan_vcpus(vcpus, online);
 	if (!changes)
-		return fail(err, LODGE_ERROR_STATE, "domain '%s': the guest cannot bring %u of its %zu vCPUs on line", vm_name,
-			    online, json_array_size(vcpus));
+		return fail(err, LODGE_ERROR_STATE, "domain '%s': the guest cannot bring %u of its %zu vCPUs on line",
+			    vm_name, online, json_array_size(vcpus));
 	if (!json_array_size(changes))
 		return true;
 	result = agent_execute(agent, "guest-set-vcpus", json_pack("{s:O}", "vcpus", changes), -1, err);

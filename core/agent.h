@@ -16,7 +16,7 @@
 struct agent;
 
 #define AGENT_CHANNEL "org.qemu.guest_agent.0"
-#define AGENT_SYNC_MS 5000   /* to answer the first greeting */
+#define AGENT_SYNC_MS 5000 /* to answer the first greeting */
 #define AGENT_TIMEOUT_MS 30000
 #define AGENT_MAX_ANSWER (8u << 20) /* bytes */
 

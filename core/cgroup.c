@@ -155,9 +155,10 @@ static bool make_dir(const char *dir, GError **err)
 	if (!mkdir(dir, 0755) || errno == EEXIST)
 		return true;
 	if (errno == EACCES || errno == EPERM || errno == EROFS) {
-		return fail(err, LODGE_ERROR_DENIED,
-			    "%s: no right to make control groups; run as root, or below systemd-run --user -p Delegate=yes",
-			    dir);
+		return fail(
+			err, LODGE_ERROR_DENIED,
+			"%s: no right to make control groups; run as root, or below systemd-run --user -p Delegate=yes",
+			dir);
 	}
 	return fail_errno(err, "%s: cannot make the control group", dir);
 }
@@ -191,7 +192,8 @@ bool cgroup_make(struct cgroup *cgroup, enum cgroup_controller controller, bool 
 	return make_dir(dir, err);
 }
 
-static bool make_sub(struct cgroup *cgroup, enum cgroup_controller controller, const char *dir, const char *sub, GError **err)
+static bool make_sub(struct cgroup *cgroup, enum cgroup_controller controller, const char *dir, const char *sub,
+		     GError **err)
 {
 	g_autofree char *path = g_build_filename(dir, sub, NULL);
 
@@ -204,13 +206,15 @@ static bool make_sub(struct cgroup *cgroup, enum cgroup_controller controller, c
 	return write_file(path, "cgroup.type", "threaded", err) && hand_down(dir, controllers[controller].v2, err);
 }
 
-bool cgroup_write(struct cgroup *cgroup, enum cgroup_controller controller, const char *sub, const char *file, const char *value, GError **err)
+bool cgroup_write(struct cgroup *cgroup, enum cgroup_controller controller, const char *sub, const char *file,
+		  const char *value, GError **err)
 {
 	const char *dir = find_dir(cgroup, controller);
 	g_autofree char *path = dir ? g_build_filename(dir, sub ? sub : ".", NULL) : NULL;
 
 	if (!dir)
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "this host has no control group controller for %s", controllers[controller].v1);
+		return fail(err, LODGE_ERROR_UNSUPPORTED, "this host has no control group controller for %s",
+			    controllers[controller].v1);
 	return (!sub || make_sub(cgroup, controller, dir, sub, err)) && write_file(path, file, value, err);
 }
 
@@ -244,7 +248,8 @@ bool cgroup_add_process(struct cgroup *cgroup, pid_t pid, GError **err)
 	return true;
 }
 
-bool cgroup_add_thread(struct cgroup *cgroup, enum cgroup_controller controller, const char *sub, pid_t tid, GError **err)
+bool cgroup_add_thread(struct cgroup *cgroup, enum cgroup_controller controller, const char *sub, pid_t tid,
+		       GError **err)
 {
 	g_autofree char *value = g_strdup_printf("%d", tid);
 

@@ -23,8 +23,8 @@ struct dom {
 	char *name;
 	int id; /* -1: not running */
 	bool persistent, autostart;
-	struct stats_state state; /* .state and .reason as core/model/lifecycle.h, also when shut off */
-	int pid;		  /* the VM process; 0 */
+	struct stats_state state;      /* .state and .reason as core/model/lifecycle.h, also when shut off */
+	int pid;		       /* the VM process; 0 */
 	const struct stats_page *page; /* mapped while the row lives; NULL when shut off */
 };
 

@@ -88,7 +88,8 @@ static void read_pages(GArray *pages, const char *root, const char *dir)
 		if (!g_str_has_prefix(name, "hugepages-"))
 			continue;
 		row.size = g_ascii_strtoull(name + strlen("hugepages-"), NULL, 10);
-		if (row.size && host_read_number(root, &row.total, total) && host_read_number(root, &row.free, free_path))
+		if (row.size && host_read_number(root, &row.total, total) &&
+		    host_read_number(root, &row.free, free_path))
 			g_array_append_val(pages, row);
 	}
 	g_array_sort(pages, by_size);
@@ -226,14 +227,10 @@ bool host_pages_set(const char *root, int cell, uint64_t size, uint64_t count, b
 #define KSM_DIR "/sys/kernel/mm/ksm"
 
 const struct host_ksm host_ksm_rows[] = {
-	{ "shm_pages_to_scan", "pages_to_scan", true },
-	{ "shm_sleep_millisecs", "sleep_millisecs", true },
-	{ "shm_pages_shared", "pages_shared", false },
-	{ "shm_pages_sharing", "pages_sharing", false },
-	{ "shm_pages_unshared", "pages_unshared", false },
-	{ "shm_pages_volatile", "pages_volatile", false },
-	{ "shm_full_scans", "full_scans", false },
-	{ "shm_merge_across_nodes", "merge_across_nodes", true },
+	{ "shm_pages_to_scan", "pages_to_scan", true },	   { "shm_sleep_millisecs", "sleep_millisecs", true },
+	{ "shm_pages_shared", "pages_shared", false },	   { "shm_pages_sharing", "pages_sharing", false },
+	{ "shm_pages_unshared", "pages_unshared", false }, { "shm_pages_volatile", "pages_volatile", false },
+	{ "shm_full_scans", "full_scans", false },	   { "shm_merge_across_nodes", "merge_across_nodes", true },
 };
 const size_t host_n_ksm_rows = G_N_ELEMENTS(host_ksm_rows);
 
@@ -242,7 +239,8 @@ bool host_ksm_read(const char *root, size_t row, uint64_t *value, GError **err)
 	g_autofree char *path = g_strconcat(KSM_DIR "/", host_ksm_rows[row].file, NULL);
 
 	return host_read_number(root, value, path) ||
-	       fail(err, LODGE_ERROR_UNSUPPORTED, "this kernel has no %s: same-page merging (KSM) is not built in", path);
+	       fail(err, LODGE_ERROR_UNSUPPORTED, "this kernel has no %s: same-page merging (KSM) is not built in",
+		    path);
 }
 
 bool host_ksm_write(const char *root, size_t row, uint64_t value, GError **err)
@@ -277,12 +275,13 @@ bool host_suspend(const char *root, const char *target, uint64_t seconds, GError
 	if (!hybrid && strcmp(target, "mem") && strcmp(target, "disk"))
 		return fail(err, LODGE_ERROR_USAGE, "Invalid target '%s': it is one of mem, disk, hybrid", target);
 	if (seconds < MIN_SUSPEND_S || seconds > MAX_SUSPEND_S)
-		return fail(err, LODGE_ERROR_INPUT, "Suspend duration is too short or too long: at least %u seconds", MIN_SUSPEND_S);
+		return fail(err, LODGE_ERROR_INPUT, "Suspend duration is too short or too long: at least %u seconds",
+			    MIN_SUSPEND_S);
 	host = host_read(root);
 	if ((!strcmp(target, "mem") && !host->suspend_mem) || (!strcmp(target, "disk") && !host->suspend_disk) ||
 	    (hybrid && !host->suspend_hybrid))
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "The host was not suspended: its kernel does not offer '%s' in /sys/power",
-			    target);
+		return fail(err, LODGE_ERROR_UNSUPPORTED,
+			    "The host was not suspended: its kernel does not offer '%s' in /sys/power", target);
 	/* Without an alarm nothing would wake it again. */
 	if (!write_word(root, alarm_path, "0", err) || !write_word(root, alarm_path, alarm, err))
 		return false;

@@ -75,7 +75,8 @@ char *host_sysinfo(const char *root, GError **err)
 		add_entry(block, rows[i].entry, valid);
 	}
 	if (!block)
-		return fail_null(err, LODGE_ERROR_UNSUPPORTED, "Host SMBIOS information is not available: there is nothing in " DMI_DIR);
+		return fail_null(err, LODGE_ERROR_UNSUPPORTED,
+				 "Host SMBIOS information is not available: there is nothing in " DMI_DIR);
 	host = host_read(root);
 	if (host->cpu_name)
 		add_processors(top, host);

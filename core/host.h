@@ -47,9 +47,9 @@ struct host {
 	unsigned mhz;
 	struct cpuset present, online;
 	unsigned n_present, n_online;
-	GPtrArray *cpus;   /* struct host_cpu, online ones */
-	GPtrArray *cells;  /* struct host_cell */
-	GPtrArray *caches; /* struct host_cache of level 3 */
+	GPtrArray *cpus;		  /* struct host_cpu, online ones */
+	GPtrArray *cells;		  /* struct host_cell */
+	GPtrArray *caches;		  /* struct host_cache of level 3 */
 	unsigned sockets, cores, threads; /* sockets per cell, cores per socket, threads per core */
 	uint64_t memory;		  /* KiB */
 	bool suspend_mem, suspend_disk, suspend_hybrid;

@@ -9,9 +9,9 @@
 #include "core/model/domain.h"
 
 /*
- * Starting VMs. Front end -> warden -> VM, each by exec of this program (/proc/self/exe) with the arguments {"lodge", "--role", "warden" or "vm",
- * NAME} and one socketpair as descriptor 3. Descriptor 0 is /dev/null, 1 and 2 are the VM's log; nothing else is inherited. The messages are JSON
- * objects (core/base/wire.h), each with one member that names it:
+ * Starting VMs. Front end -> warden -> VM, each by exec of this program (/proc/self/exe) with the arguments {"lodge",
+ * "--role", "warden" or "vm", NAME} and one socketpair as descriptor 3. Descriptor 0 is /dev/null, 1 and 2 are the VM's
+ * log; nothing else is inherited. The messages are JSON objects (core/base/wire.h), each with one member that names it:
  *
  * front end -> warden
  *   {"start": {"name", "uuid", "id", "xml", "paused", "autodestroy", "on", "tune", "home": {"uri", "config_dir", "state_dir", "runtime_dir"}}}
@@ -48,13 +48,13 @@
  *                            Then it exits with 0. Power-off: shutdown; a reboot that is not to be one: shutdown; panic and triple
  *                            fault: crashed; quit: destroyed or what was asked for; VMM error: failed
  *
- * The VM does reboots itself when on.reboot is "restart" (any other word: it stops with why "reset"). Restarts for other reasons are made by the
- * warden with a new process in the same run directory under the same id. End of stream from the warden before "ready" was sent: the VM ends.
- * Later: it runs on, and ignores that nobody listens.
+ * The VM does reboots itself when on.reboot is "restart" (any other word: it stops with why "reset"). Restarts for
+ * other reasons are made by the warden with a new process in the same run directory under the same id. End of stream
+ * from the warden before "ready" was sent: the VM ends. Later: it runs on, and ignores that nobody listens.
  *
- * The warden is its own session and process group, holds no terminal, and is the parent of the VM process; it applies on_poweroff, on_reboot and on_crash,
- * passes events on to listeners, remembers why the VM stopped and removes the run directory. A VM whose warden is gone runs on; what it leaves
- * is found by the next command (core/domains.h).
+ * The warden is its own session and process group, holds no terminal, and is the parent of the VM process; it applies
+ * on_poweroff, on_reboot and on_crash, passes events on to listeners, remembers why the VM stopped and removes the run
+ * directory. A VM whose warden is gone runs on; what it leaves is found by the next command (core/domains.h).
  */
 struct launch_options {
 	bool paused;
@@ -63,8 +63,12 @@ struct launch_options {
 	bool force_boot;  /* ignore a saved state */
 };
 
-/* Returns the id, or -1 with an error: the VM's own words when it could not start. notices: lines about what has no effect; may be NULL. */
-int launch(const struct home *home, const struct domain *domain, const struct launch_options *options, GPtrArray *notices, GError **err);
+/*
+ * Returns the id, or -1 with an error: the VM's own words when it could not start. notices: lines about what has no
+ * effect; may be NULL.
+ */
+int launch(const struct home *home, const struct domain *domain, const struct launch_options *options,
+	   GPtrArray *notices, GError **err);
 
 /* What main() runs when it was executed as a role; never return to it. The VM's is vmm/role-vm.h. */
 int warden_main(int fd);

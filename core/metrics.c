@@ -77,7 +77,8 @@ static void put_domain_facts(GString *out, const GPtrArray *doms)
 		put_label(out, "accel", stats->page ? stats->page->accel : "", sizeof(stats->page->accel));
 		g_string_append(out, "} 1\n");
 	}
-	put_head(out, PREFIX, "state", "gauge", "State: 1 running, 2 idle, 3 paused, 4 in shutdown, 5 shut off, 6 crashed, 7 suspended");
+	put_head(out, PREFIX, "state", "gauge",
+		 "State: 1 running, 2 idle, 3 paused, 4 in shutdown, 5 shut off, 6 crashed, 7 suspended");
 	for (unsigned i = 0; i < doms->len; i++) {
 		put_name(out, "state", doms->pdata[i]);
 		g_string_append_printf(out, "} %u\n", (unsigned)dom_stats_state(doms->pdata[i]));
@@ -97,12 +98,17 @@ static const struct {
 	enum unit unit;
 	enum { ALWAYS, WHEN_TIMED } when;
 } domain_rows[] = {
-	{ "cpu_seconds_total", "counter", "Host CPU time of the whole VM", offsetof(struct dom_stats, cpu_ns), NS, WHEN_TIMED },
-	{ "cpu_user_seconds_total", "counter", "Its part in user mode", offsetof(struct dom_stats, user_ns), NS, WHEN_TIMED },
-	{ "cpu_system_seconds_total", "counter", "Its part in the host kernel", offsetof(struct dom_stats, system_ns), NS, WHEN_TIMED },
-	{ "memory_resident_bytes", "gauge", "Resident memory of the VM process", offsetof(struct dom_stats, rss), KIB, WHEN_TIMED },
+	{ "cpu_seconds_total", "counter", "Host CPU time of the whole VM", offsetof(struct dom_stats, cpu_ns), NS,
+	  WHEN_TIMED },
+	{ "cpu_user_seconds_total", "counter", "Its part in user mode", offsetof(struct dom_stats, user_ns), NS,
+	  WHEN_TIMED },
+	{ "cpu_system_seconds_total", "counter", "Its part in the host kernel", offsetof(struct dom_stats, system_ns),
+	  NS, WHEN_TIMED },
+	{ "memory_resident_bytes", "gauge", "Resident memory of the VM process", offsetof(struct dom_stats, rss), KIB,
+	  WHEN_TIMED },
 	{ "memory_bytes", "gauge", "Memory the guest has now", offsetof(struct dom_stats, memory), KIB, ALWAYS },
-	{ "memory_max_bytes", "gauge", "Memory the guest may have", offsetof(struct dom_stats, max_memory), KIB, ALWAYS },
+	{ "memory_max_bytes", "gauge", "Memory the guest may have", offsetof(struct dom_stats, max_memory), KIB,
+	  ALWAYS },
 };
 
 static void put_domain_rows(GString *out, const GPtrArray *doms)
@@ -143,7 +149,8 @@ static void put_vcpu_times(GString *out, const GPtrArray *doms)
 		size_t offset;
 	} rows[] = {
 		{ "vcpu_seconds_total", "Time on a host CPU", offsetof(struct dom_vcpu, run_ns) },
-		{ "vcpu_wait_seconds_total", "Time runnable but waiting for a host CPU", offsetof(struct dom_vcpu, wait_ns) },
+		{ "vcpu_wait_seconds_total", "Time runnable but waiting for a host CPU",
+		  offsetof(struct dom_vcpu, wait_ns) },
 	};
 
 	for (size_t r = 0; r < G_N_ELEMENTS(rows); r++) {
@@ -163,8 +170,10 @@ static void put_vcpu_times(GString *out, const GPtrArray *doms)
 }
 
 static const char *const exit_names[] = {
-	[STATS_EXIT_PIO] = "io",    [STATS_EXIT_MMIO] = "mmio", [STATS_EXIT_HALT] = "halt",   [STATS_EXIT_IRQ_WINDOW] = "irq_window",
-	[STATS_EXIT_KICK] = "kick", [STATS_EXIT_MSR] = "msr",	[STATS_EXIT_CPUID] = "cpuid", [STATS_EXIT_OTHER] = "other",
+	[STATS_EXIT_PIO] = "io",      [STATS_EXIT_MMIO] = "mmio",
+	[STATS_EXIT_HALT] = "halt",   [STATS_EXIT_IRQ_WINDOW] = "irq_window",
+	[STATS_EXIT_KICK] = "kick",   [STATS_EXIT_MSR] = "msr",
+	[STATS_EXIT_CPUID] = "cpuid", [STATS_EXIT_OTHER] = "other",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(exit_names) == STATS_N_EXITS);
 
@@ -191,13 +200,19 @@ static void put_vcpu_counters(GString *out, const GPtrArray *doms)
 		enum unit unit;
 	} rows[] = {
 		{ "vcpu_halt_seconds_total", "Time waiting in HLT", offsetof(struct stats_vcpu, halt_ns), NS },
-		{ "vcpu_interrupts_total", "Interrupts given to the guest", offsetof(struct stats_vcpu, interrupts), PLAIN },
+		{ "vcpu_interrupts_total", "Interrupts given to the guest", offsetof(struct stats_vcpu, interrupts),
+		  PLAIN },
 		{ "vcpu_nmis_total", "NMIs given to the guest", offsetof(struct stats_vcpu, nmis), PLAIN },
-		{ "vcpu_instructions_total", "Guest instructions run by the software CPU", offsetof(struct stats_vcpu, instructions), PLAIN },
-		{ "vcpu_tlb_misses_total", "Page walks of the software CPU", offsetof(struct stats_vcpu, tlb_misses), PLAIN },
-		{ "vcpu_tlb_flushes_total", "TLB flushes of the software CPU", offsetof(struct stats_vcpu, tlb_flushes), PLAIN },
-		{ "vcpu_blocks_decoded_total", "Blocks of guest code decoded", offsetof(struct stats_vcpu, blocks_decoded), PLAIN },
-		{ "vcpu_code_flushes_total", "Decoded code thrown away", offsetof(struct stats_vcpu, code_flushes), PLAIN },
+		{ "vcpu_instructions_total", "Guest instructions run by the software CPU",
+		  offsetof(struct stats_vcpu, instructions), PLAIN },
+		{ "vcpu_tlb_misses_total", "Page walks of the software CPU", offsetof(struct stats_vcpu, tlb_misses),
+		  PLAIN },
+		{ "vcpu_tlb_flushes_total", "TLB flushes of the software CPU", offsetof(struct stats_vcpu, tlb_flushes),
+		  PLAIN },
+		{ "vcpu_blocks_decoded_total", "Blocks of guest code decoded",
+		  offsetof(struct stats_vcpu, blocks_decoded), PLAIN },
+		{ "vcpu_code_flushes_total", "Decoded code thrown away", offsetof(struct stats_vcpu, code_flushes),
+		  PLAIN },
 	};
 
 	for (size_t r = 0; r < G_N_ELEMENTS(rows); r++) {
@@ -217,11 +232,15 @@ static void put_vcpu_counters(GString *out, const GPtrArray *doms)
 /* --- disks --- */
 
 static const char *const op_names[] = {
-	[STATS_READ] = "read", [STATS_WRITE] = "write", [STATS_FLUSH] = "flush", [STATS_DISCARD] = "discard",
+	[STATS_READ] = "read",
+	[STATS_WRITE] = "write",
+	[STATS_FLUSH] = "flush",
+	[STATS_DISCARD] = "discard",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(op_names) == STATS_N_OPS);
 
-static void put_disk_name(GString *out, const char *metric, const struct dom_stats *stats, const struct dom_disk *disk, unsigned op)
+static void put_disk_name(GString *out, const char *metric, const struct dom_stats *stats, const struct dom_disk *disk,
+			  unsigned op)
 {
 	put_name(out, metric, stats);
 	g_string_append_c(out, ',');
@@ -231,7 +250,8 @@ static void put_disk_name(GString *out, const char *metric, const struct dom_sta
 
 /* A row for each operation of each disk, by a function that prints its samples. */
 static void each_op(GString *out, const GPtrArray *doms,
-		    void (*put)(GString *out, const struct dom_stats *stats, const struct dom_disk *disk, unsigned op, const void *row),
+		    void (*put)(GString *out, const struct dom_stats *stats, const struct dom_disk *disk, unsigned op,
+				const void *row),
 		    const void *row)
 {
 	for (unsigned i = 0; i < doms->len; i++) {
@@ -251,7 +271,8 @@ struct op_row {
 	size_t offset; /* into stats_disk, of operation 0 */
 };
 
-static void put_op(GString *out, const struct dom_stats *stats, const struct dom_disk *disk, unsigned op, const void *data)
+static void put_op(GString *out, const struct dom_stats *stats, const struct dom_disk *disk, unsigned op,
+		   const void *data)
 {
 	const struct op_row *row = data;
 
@@ -261,7 +282,8 @@ static void put_op(GString *out, const struct dom_stats *stats, const struct dom
 }
 
 /* Buckets are cumulative; the limit of bucket i is 16 us times 2^i, the last has none. */
-static void put_latency(GString *out, const struct dom_stats *stats, const struct dom_disk *disk, unsigned op, const void *row G_GNUC_UNUSED)
+static void put_latency(GString *out, const struct dom_stats *stats, const struct dom_disk *disk, unsigned op,
+			const void *row G_GNUC_UNUSED)
 {
 	uint64_t sum = 0;
 
@@ -271,7 +293,8 @@ static void put_latency(GString *out, const struct dom_stats *stats, const struc
 		sum += stats_get(&disk->counters->op[op].latency[b]);
 		put_disk_name(out, "block_latency_seconds_bucket", stats, disk, op);
 		if (b + 1 < STATS_LATENCY_BUCKETS)
-			g_string_append_printf(out, ",le=\"%" PRIu64 ".%06" PRIu64 "\"}", limit_us / 1000000, limit_us % 1000000);
+			g_string_append_printf(out, ",le=\"%" PRIu64 ".%06" PRIu64 "\"}", limit_us / 1000000,
+					       limit_us % 1000000);
 		else
 			g_string_append(out, ",le=\"+Inf\"}");
 		put_value(out, sum, PLAIN);
@@ -329,7 +352,8 @@ static void put_nics(GString *out, const GPtrArray *doms)
 		{ "net_transmit_bytes_total", "Bytes from the guest", offsetof(struct stats_nic, tx_bytes) },
 		{ "net_transmit_packets_total", "Packets from the guest", offsetof(struct stats_nic, tx_packets) },
 		{ "net_transmit_errors_total", "Errors from the guest", offsetof(struct stats_nic, tx_errors) },
-		{ "net_transmit_drops_total", "Packets of the guest nobody took", offsetof(struct stats_nic, tx_drops) },
+		{ "net_transmit_drops_total", "Packets of the guest nobody took",
+		  offsetof(struct stats_nic, tx_drops) },
 	};
 
 	for (size_t r = 0; r < G_N_ELEMENTS(rows); r++) {

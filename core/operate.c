@@ -23,21 +23,6 @@ static bool may(const struct home *home, const struct dom *dom, enum domain_acti
 	return home_writable(home, what, err) && domain_allows(dom->state.state, action, err);
 }
 
-int operate_start(const struct home *home, const struct dom *dom, const struct launch_options *options,
-		  GPtrArray *notices, GError **err)
-{
-	autoptr(domain) domain = NULL;
-
-	if (!home_writable(home, "start a domain", err))
-		return -1;
-	if (dom->id >= 0) {
-		fail(err, LODGE_ERROR_STATE, "Domain is already active");
-		return -1;
-	}
-	domain = dom_definition(home, dom, false, err);
-	return domain ? launch(home, domain, options, notices, err) : -1;
-}
-
 /* --- asking the guest --- */
 
 static const struct {
@@ -53,7 +38,8 @@ static bool add_mode(const char *word, unsigned *modes, GError **err)
 		if (strcmp(modes_table[i].word, word))
 			continue;
 		if (!modes_table[i].mode)
-			return fail(err, LODGE_ERROR_UNSUPPORTED, "mode %s is for containers and Xen; use acpi or agent", word);
+			return fail(err, LODGE_ERROR_UNSUPPORTED,
+				    "mode %s is for containers and Xen; use acpi or agent", word);
 		*modes |= modes_table[i].mode;
 		return true;
 	}
@@ -72,7 +58,8 @@ bool operate_parse_modes(const char *text, unsigned *modes, GError **err)
 	return *modes || fail(err, LODGE_ERROR_USAGE, "no mode given; allowed: acpi, agent");
 }
 
-static bool execute(const struct home *home, const struct dom *dom, const char *command, json_t *arguments, GError **err)
+static bool execute(const struct home *home, const struct dom *dom, const char *command, json_t *arguments,
+		    GError **err)
 {
 	auto_json json_t *answer = monitor_once(home, dom->name, command, arguments, err);
 
@@ -102,7 +89,8 @@ static bool agent_listens(const struct home *home, const struct dom *dom)
 	json_t *port;
 	size_t i;
 
-	json_array_foreach(ports, i, port) {
+	json_array_foreach(ports, i, port)
+	{
 		const char *label = json_string_value(json_object_get(port, "label"));
 
 		if (label && !strcmp(label, alias))
@@ -190,9 +178,25 @@ bool operate_wait(const struct dom *dom, int timeout_ms, GError **err)
 	return ended > 0;
 }
 
+int operate_start(const struct home *home, const struct dom *dom, const struct launch_options *options,
+		  GPtrArray *notices, GError **err)
+{
+	autoptr(domain) domain = NULL;
+
+	if (!home_writable(home, "start a domain", err))
+		return -1;
+	/* It has stopped, and its warden is still writing that down. */
+	if (dom->id >= 0 && (dom->state.state != DOMAIN_SHUTOFF || !operate_wait(dom, QUIT_TIMEOUT_MS, NULL))) {
+		fail(err, LODGE_ERROR_STATE, "Domain is already active");
+		return -1;
+	}
+	domain = dom_definition(home, dom, false, err);
+	return domain ? launch(home, domain, options, notices, err) : -1;
+}
+
 /*
- * What the warden, or whoever cleans up when there is none, takes for the reason: a VM that is killed at its user's wish has not
- * crashed, and no on_crash policy applies.
+ * What the warden, or whoever cleans up when there is none, takes for the reason: a VM that is killed at its user's
+ * wish has not crashed, and no on_crash policy applies.
  */
 static bool mark_destroyed(const struct home *home, const struct dom *dom, GError **err)
 {
@@ -225,8 +229,8 @@ static bool kill_vm(const struct home *home, const struct dom *dom, GError **err
 }
 
 /*
- * The process is what the page says it is, and not another one that has got its number meanwhile. A VM that was restarted under a new name
- * (NAME-1) has the warden it was started with.
+ * The process is what the page says it is, and not another one that has got its number meanwhile. A VM that was
+ * restarted under a new name (NAME-1) has the warden it was started with.
  */
 static bool is_warden(int pid, const char *name)
 {
@@ -235,8 +239,8 @@ static bool is_warden(int pid, const char *name)
 	g_autofree char *text = NULL;
 	size_t len = 0;
 
-	return g_file_get_contents(path, &text, &len, NULL) && len > sizeof(role) && !memcmp(text, role, sizeof(role)) &&
-	       g_str_has_prefix(name, text + sizeof(role));
+	return g_file_get_contents(path, &text, &len, NULL) && len > sizeof(role) &&
+	       !memcmp(text, role, sizeof(role)) && g_str_has_prefix(name, text + sizeof(role));
 }
 
 /* The warden ends its VM, and starts no other by a policy. False: there is no warden. */

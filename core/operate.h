@@ -9,17 +9,24 @@
 #include "core/launch.h"
 
 /*
- * What a user does to a domain as a whole, for every front end: each checks the connection's rights and the table of states
- * (core/model/lifecycle.h) first. dom is a row as it was read; its state may have changed since: what then fails says so.
+ * What a user does to a domain as a whole, for every front end: each checks the connection's rights and the table of
+ * states (core/model/lifecycle.h) first. dom is a row as it was read; its state may have changed since: what then fails
+ * says so.
  */
 
 /* Starts a defined domain. Returns the id, or -1 with an error. notices: as launch(). */
-int operate_start(const struct home *home, const struct dom *dom, const struct launch_options *options, GPtrArray *notices,
-		  GError **err);
+int operate_start(const struct home *home, const struct dom *dom, const struct launch_options *options,
+		  GPtrArray *notices, GError **err);
 
-/* How a guest is asked to power off or reboot. Several bits: in this order until one is accepted. 0: the agent when its channel is connected, else ACPI. */
+/*
+ * How a guest is asked to power off or reboot. Several bits: in this order until one is accepted. 0: the agent when its
+ * channel is connected, else ACPI.
+ */
 enum { OPERATE_AGENT = 1 << 0, OPERATE_ACPI = 1 << 1 };
-/* "acpi,agent": LODGE_ERROR_USAGE for unknown words; LODGE_ERROR_UNSUPPORTED for a container's modes (initctl, signal, paravirt). */
+/*
+ * "acpi,agent": LODGE_ERROR_USAGE for unknown words; LODGE_ERROR_UNSUPPORTED for a container's modes (initctl, signal,
+ * paravirt).
+ */
 bool operate_parse_modes(const char *text, unsigned *modes, GError **err);
 bool operate_shutdown(const struct home *home, const struct dom *dom, unsigned modes, GError **err);
 bool operate_reboot(const struct home *home, const struct dom *dom, unsigned modes, GError **err);

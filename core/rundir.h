@@ -20,7 +20,7 @@
  * Lock order: store_lock() first. Owners take it for moments only; nobody waits for an owner with it held.
  */
 enum rundir_state {
-	RUNDIR_NONE,  /* no such directory */
+	RUNDIR_NONE, /* no such directory */
 	RUNDIR_OWNED,
 	RUNDIR_STALE, /* left over; only certain under store_lock() */
 };

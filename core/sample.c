@@ -68,7 +68,8 @@ static void copy_page(struct sample_dom *to, const struct dom_stats *stats)
 	to->n_vcpus = stats->vcpus;
 	to->vcpus = g_new0(struct sample_vcpu, to->n_vcpus + 1);
 	for (unsigned i = 0; i < to->n_vcpus; i++)
-		to->vcpus[i] = (struct sample_vcpu){ stats->vcpu[i].run_ns, stats->vcpu[i].timed ? stats->vcpu[i].cpu : -1 };
+		to->vcpus[i] = (struct sample_vcpu){ stats->vcpu[i].run_ns,
+						     stats->vcpu[i].timed ? stats->vcpu[i].cpu : -1 };
 	to->n_disks = MIN(page->n_disks, STATS_MAX_DISKS);
 	to->disks = g_new0(struct sample_disk, to->n_disks + 1);
 	for (unsigned i = 0; i < to->n_disks; i++)
@@ -126,7 +127,8 @@ const struct sample_dom *sample_find(const struct sample *before, const struct s
 	return NULL;
 }
 
-void sample_compare_disk(const struct sample_dom *before, const struct sample_disk *disk, struct sample_disk *difference)
+void sample_compare_disk(const struct sample_dom *before, const struct sample_disk *disk,
+			 struct sample_disk *difference)
 {
 	static const struct sample_disk none;
 	const struct sample_disk *old = &none;
@@ -156,8 +158,8 @@ void sample_compare_nic(const struct sample_dom *before, const struct sample_nic
 	difference->tx_packets = sample_grown(nic->tx_packets, old->tx_packets);
 }
 
-void sample_compare(const struct sample *before, const struct sample *now, const struct sample_dom *dom, unsigned host_cpus,
-		    struct sample_rates *rates)
+void sample_compare(const struct sample *before, const struct sample *now, const struct sample_dom *dom,
+		    unsigned host_cpus, struct sample_rates *rates)
 {
 	const struct sample_dom *old = sample_find(before, dom);
 	double elapsed_ns;

@@ -72,9 +72,10 @@ struct sample_rates {
 	double cpu_percent; /* of all processors of the host */
 	uint64_t rd_req, rd_bytes, wr_req, wr_bytes, rx_bytes, rx_packets, tx_bytes, tx_packets;
 };
-void sample_compare(const struct sample *before, const struct sample *now, const struct sample_dom *dom, unsigned host_cpus,
-		    struct sample_rates *rates);
-void sample_compare_disk(const struct sample_dom *before, const struct sample_disk *disk, struct sample_disk *difference);
+void sample_compare(const struct sample *before, const struct sample *now, const struct sample_dom *dom,
+		    unsigned host_cpus, struct sample_rates *rates);
+void sample_compare_disk(const struct sample_dom *before, const struct sample_disk *disk,
+			 struct sample_disk *difference);
 void sample_compare_nic(const struct sample_dom *before, const struct sample_nic *nic, struct sample_nic *difference);
 
 /* Share of its time that a host processor was busy between the samples, per cent. */

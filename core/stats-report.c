@@ -116,10 +116,10 @@ static const struct {
 	const char *key;
 	size_t offset;
 } nic_rows[] = {
-	{ "rx.bytes", offsetof(struct stats_nic, rx_bytes) },	{ "rx.pkts", offsetof(struct stats_nic, rx_packets) },
-	{ "rx.errs", offsetof(struct stats_nic, rx_errors) },	{ "rx.drop", offsetof(struct stats_nic, rx_drops) },
-	{ "tx.bytes", offsetof(struct stats_nic, tx_bytes) },	{ "tx.pkts", offsetof(struct stats_nic, tx_packets) },
-	{ "tx.errs", offsetof(struct stats_nic, tx_errors) },	{ "tx.drop", offsetof(struct stats_nic, tx_drops) },
+	{ "rx.bytes", offsetof(struct stats_nic, rx_bytes) }, { "rx.pkts", offsetof(struct stats_nic, rx_packets) },
+	{ "rx.errs", offsetof(struct stats_nic, rx_errors) }, { "rx.drop", offsetof(struct stats_nic, rx_drops) },
+	{ "tx.bytes", offsetof(struct stats_nic, tx_bytes) }, { "tx.pkts", offsetof(struct stats_nic, tx_packets) },
+	{ "tx.errs", offsetof(struct stats_nic, tx_errors) }, { "tx.drop", offsetof(struct stats_nic, tx_drops) },
 };
 
 static void report_nics(const struct dom_stats *stats, const struct stats_sink *sink)

@@ -128,7 +128,8 @@ static void size_disk(struct dom_disk *disk)
 	disk->capacity = fd < 0 ? disk->physical : image_capacity(fd, disk->format, disk->physical);
 }
 
-static void add_disk(struct dom_stats *stats, char *target_consume, char *path_consume, char *format_consume, unsigned want)
+static void add_disk(struct dom_stats *stats, char *target_consume, char *path_consume, char *format_consume,
+		     unsigned want)
 {
 	struct dom_disk *disk = g_new0(struct dom_disk, 1);
 

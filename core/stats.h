@@ -63,7 +63,8 @@ struct dom_stats {
  * dom must outlive the result. definition may be NULL: then the page alone tells. root: see core/proc.h. Never fails: what is
  * not known is 0 or absent.
  */
-struct dom_stats *dom_stats_new(const struct dom *dom, const struct domain *definition, unsigned want, const char *root);
+struct dom_stats *dom_stats_new(const struct dom *dom, const struct domain *definition, unsigned want,
+				const char *root);
 /* Reads the definition (live or stored) when want needs it; a definition that cannot be read is left out. */
 struct dom_stats *dom_stats_read(const struct home *home, const struct dom *dom, unsigned want);
 void dom_stats_free(struct dom_stats *stats);

@@ -100,8 +100,8 @@ static bool do_step(const json_t *step, GError **err)
 		return make_link(link, to, err) && dir_sync_parent(AT_FDCWD, to, err) &&
 		       file_remove(AT_FDCWD, from, err);
 	/* A left-over of the new name, which nobody owns, is in the way of nothing. */
-	return !there(to) ? file_rename(AT_FDCWD, from, to, err)
-			  : file_remove(AT_FDCWD, to, err) && file_rename(AT_FDCWD, from, to, err);
+	return !there(to) ? file_rename(AT_FDCWD, from, to, err) :
+			    file_remove(AT_FDCWD, to, err) && file_rename(AT_FDCWD, from, to, err);
 }
 
 static char *journal_path(const struct home *home)

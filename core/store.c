@@ -22,8 +22,9 @@
 #define MAX_MEMORY (1u << 20)
 
 static const char *const kind_dirs[] = {
-	[STORE_VM] = "vms",	      [STORE_NETWORK] = "networks", [STORE_POOL] = "pools",
-	[STORE_NWFILTER] = "nwfilters", [STORE_SECRET] = "secrets",   [STORE_INTERFACE] = "interfaces",
+	[STORE_VM] = "vms",	    [STORE_NETWORK] = "networks",
+	[STORE_POOL] = "pools",	    [STORE_NWFILTER] = "nwfilters",
+	[STORE_SECRET] = "secrets", [STORE_INTERFACE] = "interfaces",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(kind_dirs) == STORE_N_KINDS);
 

@@ -36,6 +36,7 @@ struct param {
 #define QUOTA_MAX INT64_C(17592186044415)
 #define MEMORY_MAX INT64_C(9007199254740991) /* KiB: what libvirt takes for unlimited */
 
+/* clang-format off */
 static const struct param params[] = {
 	{ { "cpu_shares", "cputune/shares", "schedinfo", 2, 262144, false, "1024" },
 	  CGROUP_CPU, SCOPE_VM, FORM_SHARES, "cpu.shares", "cpu.weight" },
@@ -74,6 +75,7 @@ static const struct tune_device_param device_params[] = {
 	{ "device-read-bytes-sec", "device_read_bytes_sec", "read_bytes_sec", "blkio.throttle.read_bps_device", "io.max", "rbps" },
 	{ "device-write-bytes-sec", "device_write_bytes_sec", "write_bytes_sec", "blkio.throttle.write_bps_device", "io.max", "wbps" },
 };
+/* clang-format on */
 
 const struct tune_param *tune_param(size_t i)
 {
@@ -112,8 +114,9 @@ bool tune_check(const struct tune_param *param, int64_t value, GError **err)
 {
 	if (is_unlimited(param, value) || (value >= param->min && value <= param->max))
 		return true;
-	return fail(err, LODGE_ERROR_INPUT, "%s: %" G_GINT64_FORMAT " is not from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT "%s",
-		    param->name, value, param->min, param->max, param->unlimited ? ", nor -1 for no limit" : "");
+	return fail(err, LODGE_ERROR_INPUT,
+		    "%s: %" G_GINT64_FORMAT " is not from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT "%s", param->name,
+		    value, param->min, param->max, param->unlimited ? ", nor -1 for no limit" : "");
 }
 
 bool tune_get(const struct domain *domain, const struct tune_param *param, int64_t *value)
@@ -151,7 +154,8 @@ static int64_t shares_to_weight(int64_t shares)
 static char *cpu_max(const char *now, enum form form, int64_t value)
 {
 	g_auto(GStrv) fields = g_strsplit(now ? now : "max 100000", " ", 2);
-	g_autofree char *text = form == FORM_QUOTA && value <= 0 ? g_strdup("max") : g_strdup_printf("%" G_GINT64_FORMAT, value);
+	g_autofree char *text = form == FORM_QUOTA && value <= 0 ? g_strdup("max") :
+								   g_strdup_printf("%" G_GINT64_FORMAT, value);
 
 	if (g_strv_length(fields) != 2)
 		return g_steal_pointer(&text);
@@ -183,7 +187,8 @@ static const char *weight_file(struct cgroup *cgroup, const char *file)
 	return strchr(file, 'b') == file ? "blkio.weight" : "io.weight";
 }
 
-static bool write_param(struct cgroup *cgroup, const struct param *param, bool v2, const char *sub, int64_t value, GError **err)
+static bool write_param(struct cgroup *cgroup, const struct param *param, bool v2, const char *sub, int64_t value,
+			GError **err)
 {
 	const char *file = v2 ? param->v2 : param->v1;
 	g_autofree char *now = NULL, *text = NULL;
@@ -221,14 +226,16 @@ static bool device_number(const char *path, char **number, GError **err)
 	return true;
 }
 
-static bool apply_device(struct cgroup *cgroup, const struct tune_device_param *row, const char *path, const char *value, GError **err)
+static bool apply_device(struct cgroup *cgroup, const struct tune_device_param *row, const char *path,
+			 const char *value, GError **err)
 {
 	g_autofree char *number = NULL, *text = NULL;
 	bool v2;
 
 	if (!device_number(path, &number, err) || !cgroup_make(cgroup, CGROUP_BLKIO, &v2, err))
 		return false;
-	text = v2 && row->v2_key ? g_strdup_printf("%s %s=%s", number, row->v2_key, value) : g_strdup_printf("%s %s", number, value);
+	text = v2 && row->v2_key ? g_strdup_printf("%s %s=%s", number, row->v2_key, value) :
+				   g_strdup_printf("%s %s", number, value);
 	if (cgroup_write(cgroup, CGROUP_BLKIO, NULL, v2 ? row->v2 : row->v1, text, err))
 		return true;
 	g_prefix_error(err, "%s: ", row->shown);
@@ -244,7 +251,8 @@ static void plan_params(json_t *plan, const struct domain *domain)
 	for (size_t i = 0; i < G_N_ELEMENTS(params); i++) {
 		int64_t value;
 
-		if (params[i].form != FORM_NONE && params[i].scope != SCOPE_IOTHREADS && tune_get(domain, &params[i].public, &value))
+		if (params[i].form != FORM_NONE && params[i].scope != SCOPE_IOTHREADS &&
+		    tune_get(domain, &params[i].public, &value))
 			json_object_set_new(list, params[i].public.name, json_integer(value));
 	}
 	if (json_object_size(list))
@@ -263,7 +271,8 @@ static void plan_devices(json_t *plan, const struct domain *domain)
 			g_autofree char *value = xml_get(device, device_params[i].element);
 
 			if (value && strcmp(value, "0"))
-				json_array_append_new(list, json_pack("{s:i,s:s,s:s}", "row", (int)i, "path", path, "value", value));
+				json_array_append_new(list, json_pack("{s:i,s:s,s:s}", "row", (int)i, "path", path,
+								      "value", value));
 		}
 	}
 	if (json_array_size(list))
@@ -298,7 +307,8 @@ static bool plan_affinity(json_t *plan, const struct domain *domain, GError **er
 		if (vcpu && !plan_set(vcpus, vcpu, list, "vcpupin", err))
 			return false;
 	}
-	if (!plan_set(affinity, "all", all, "vcpu cpuset", err) || !plan_set(affinity, "emulator", emulator, "emulatorpin", err))
+	if (!plan_set(affinity, "all", all, "vcpu cpuset", err) ||
+	    !plan_set(affinity, "emulator", emulator, "emulatorpin", err))
 		return false;
 	if (json_object_size(vcpus))
 		json_object_set(affinity, "vcpu", vcpus);
@@ -311,7 +321,10 @@ static const struct {
 	const char *name;
 	int policy;
 } policies[] = {
-	{ "strict", MPOL_BIND }, { "preferred", MPOL_PREFERRED }, { "interleave", MPOL_INTERLEAVE }, { "restrictive", MPOL_BIND },
+	{ "strict", MPOL_BIND },
+	{ "preferred", MPOL_PREFERRED },
+	{ "interleave", MPOL_INTERLEAVE },
+	{ "restrictive", MPOL_BIND },
 };
 
 static bool plan_memory(json_t *plan, const struct domain *domain, GError **err)
@@ -347,13 +360,15 @@ bool tune_prepare(const char *uuid, const json_t *plan, GError **err)
 	const char *name;
 	size_t i;
 
-	json_object_foreach(json_object_get(plan, "limits"), name, value) {
+	json_object_foreach(json_object_get(plan, "limits"), name, value)
+	{
 		const struct param *param = find(name);
 
 		if (param && !apply_vm_param(cgroup, param, json_integer_value(value), err))
 			return false;
 	}
-	json_array_foreach(json_object_get(plan, "devices"), i, device) {
+	json_array_foreach(json_object_get(plan, "devices"), i, device)
+	{
 		size_t row = (size_t)json_integer_value(json_object_get(device, "row"));
 
 		if (row < G_N_ELEMENTS(device_params) &&
@@ -377,7 +392,9 @@ bool tune_set_memory(const json_t *plan, GError **err)
 		return false;
 	memcpy(mask, nodes.bits, sizeof(mask));
 	for (size_t i = 0; i < G_N_ELEMENTS(policies); i++) {
-		/* maxnode counts one more than the highest bit, set_mempolicy(2); the kernel's own limit is 1024 nodes. */
+		/*
+		 * maxnode counts one more than the highest bit, set_mempolicy(2); the kernel's own limit is 1024 nodes.
+		 */
 		if (!strcmp(policies[i].name, mode) && !syscall(SYS_set_mempolicy, policies[i].policy, mask, 1025ul))
 			return true;
 	}
@@ -394,7 +411,8 @@ static bool join_groups(const char *uuid, const json_t *plan, pid_t pid, GError 
 
 	if (!json_object_get(plan, "limits") && !json_object_get(plan, "devices"))
 		return true;
-	json_object_foreach(json_object_get(plan, "limits"), name, value) {
+	json_object_foreach(json_object_get(plan, "limits"), name, value)
+	{
 		const struct param *param = find(name);
 
 		if (param && !cgroup_make(cgroup, param->controller, &v2, err))
@@ -425,7 +443,8 @@ static bool set_affinity(pid_t tid, const char *list, GError **err)
 	/* A thread that has ended meanwhile needs none. */
 	done = !sched_setaffinity(tid, sizeof(set.bits), mask) || errno == ESRCH;
 	CPU_FREE(mask);
-	return done || (errno == EINVAL ? fail(err, LODGE_ERROR_INPUT, "host CPUs %s: none of them exists or may be used here", list) :
+	return done || (errno == EINVAL ? fail(err, LODGE_ERROR_INPUT,
+					       "host CPUs %s: none of them exists or may be used here", list) :
 					  fail_errno(err, "cannot set the affinity of thread %d to %s", tid, list));
 }
 
@@ -488,7 +507,8 @@ bool tune_threads(const char *uuid, const json_t *plan, pid_t pid, const struct 
 		pid_t tid = (pid_t)g_ascii_strtoull(name, NULL, 10);
 		int vcpu = vcpu_of(page, tid);
 
-		if (!set_affinity(tid, affinity_of(affinity, vcpu), err) || !limit_thread(cgroup, limits, vcpu, tid, err))
+		if (!set_affinity(tid, affinity_of(affinity, vcpu), err) ||
+		    !limit_thread(cgroup, limits, vcpu, tid, err))
 			return false;
 	}
 	return dir != NULL;

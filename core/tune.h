@@ -11,8 +11,9 @@
 #include "core/model/stats-page.h"
 
 /*
- * What the host's kernel is told about a VM's process: affinity of its threads, NUMA policy of its memory, limits by control groups. From the
- * definition (<vcpu cpuset>, <cputune>, <numatune>, <memtune>, <blkiotune>) at start, and live.
+ * What the host's kernel is told about a VM's process: affinity of its threads, NUMA policy of its memory, limits by
+ * control groups. From the definition (<vcpu cpuset>, <cputune>, <numatune>, <memtune>, <blkiotune>) at start, and
+ * live.
  */
 
 /* One number that a control group limits. */
@@ -35,18 +36,19 @@ void tune_put(struct domain *domain, const struct tune_param *param, int64_t val
 
 /* <blkiotune><device>: one row a kind of limit; option and xml element share a name. */
 struct tune_device_param {
-	const char *name;	     /* "device-weights", the option */
-	const char *shown;	     /* "device_weight" */
-	const char *element;	     /* "weight" */
-	const char *v1, *v2;	     /* files; v2's is "io.max" with key= before the value */
+	const char *name;    /* "device-weights", the option */
+	const char *shown;   /* "device_weight" */
+	const char *element; /* "weight" */
+	const char *v1, *v2; /* files; v2's is "io.max" with key= before the value */
 	const char *v2_key;
 };
 const struct tune_device_param *tune_device_param(size_t i);
 
 /*
- * At start, in the warden. The plan holds all that a definition asks for ({} when nothing), so that it needs no XML. Order: prepare; set_memory around the
- * fork, for the child inherits the calling thread's policy (plan NULL: the default again); enter while the VM process waits for its first message; threads
- * when it is ready; remove when it is gone. An error is one line that says what the host does not allow.
+ * At start, in the warden. The plan holds all that a definition asks for ({} when nothing), so that it needs no XML.
+ * Order: prepare; set_memory around the fork, for the child inherits the calling thread's policy (plan NULL: the
+ * default again); enter while the VM process waits for its first message; threads when it is ready; remove when it is
+ * gone. An error is one line that says what the host does not allow.
  */
 json_t *tune_plan(const struct domain *domain, GError **err);
 bool tune_prepare(const char *uuid, const json_t *plan, GError **err);

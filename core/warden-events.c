@@ -80,12 +80,9 @@ static json_t *event_new(const char *event, const char *name, const char *uuid)
 static const struct {
 	const char *qmp, *member, *word;
 } words[] = {
-	{ "VNC_CONNECTED", "phase", "connect" },
-	{ "VNC_INITIALIZED", "phase", "initialize" },
-	{ "VNC_DISCONNECTED", "phase", "disconnect" },
-	{ "BLOCK_JOB_COMPLETED", "phase", "completed" },
-	{ "BLOCK_JOB_CANCELLED", "phase", "canceled" },
-	{ "BLOCK_JOB_READY", "phase", "ready" },
+	{ "VNC_CONNECTED", "phase", "connect" },	  { "VNC_INITIALIZED", "phase", "initialize" },
+	{ "VNC_DISCONNECTED", "phase", "disconnect" },	  { "BLOCK_JOB_COMPLETED", "phase", "completed" },
+	{ "BLOCK_JOB_CANCELLED", "phase", "canceled" },	  { "BLOCK_JOB_READY", "phase", "ready" },
 	{ "VSERPORT_CHANGE", "reason", "channel event" },
 };
 

@@ -30,13 +30,13 @@ struct warden {
 	pid_t pid; /* of the VM process */
 	bool ready;
 	json_t *error;	 /* "error" of a VM that did not start */
-	bool restarted; /* by a policy: no front end waits for an answer */
+	bool restarted;	 /* by a policy: no front end waits for an answer */
 	char *held;	 /* why the guest stopped, when the VM process stays */
 	json_t *stopped; /* the VM's last word */
 	bool end_wanted; /* by a user: no policy starts it again */
 	enum ending ending;
-	bool patient;	 /* it is not killed when it does not obey */
-	json_t *tune;	 /* tune_plan() */
+	bool patient;	  /* it is not killed when it does not obey */
+	json_t *tune;	  /* tune_plan() */
 	int64_t deadline; /* when `ending` is not obeyed */
 };
 

@@ -244,7 +244,7 @@ static void take_signal(struct warden *warden, uint32_t sig)
 	warden_say("asked to end");
 	/* A guest that does not run cannot power itself off. */
 	warden_begin_ending(warden, warden->ready && state.state == DOMAIN_RUNNING ? ENDING_POWERDOWN : ENDING_QUIT,
-		     DOMAIN_SHUTOFF_DESTROYED);
+			    DOMAIN_SHUTOFF_DESTROYED);
 }
 
 /* --- messages of the VM --- */

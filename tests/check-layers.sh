@@ -18,7 +18,7 @@ vmm/accel-kvm.c: core/base core/model console net vmm vmm/block vmm/cpu
 vmm/cpu: core/base core/model vmm
 net: core/base core/model
 core: core/base core/model net vmm/block
-tui: core core/base core/model console vmm/run.h vmm/role-vm.h vmm/accel.h
+tui: core core/base core/model console vmm/run.h vmm/role-vm.h vmm/accel.h vmm/cpuid.h
 '
 
 # violations DIR: prints "file:line: includes header" for each include in the tree at DIR that has no arrow. A header belongs to

@@ -3,11 +3,12 @@
 #
 # For the tests that try every command: source it after life-lib.sh.
 #
-#	commands_vm                   defines and starts "vm": two vCPUs, a disk vda, a pty as serial port; and defines "off" with an interface
+#	commands_vm                   defines "off" with an interface, defines and starts "vm": two vCPUs, a disk vda, a pty
 #	gives WORDS COMMAND...        it succeeds, WORDS are in its output, no error is said
 #	silent COMMAND...             it succeeds, and says nothing at all
 #	refused STATUS WORDS COMMAND...   one line of error with WORDS, this exit status, nothing on standard output
 #	forbidden COMMAND...          refused over a read-only connection, and allowed by no option
+#	nobody COMMAND...             refused because there is no domain 'x'
 #	json FILTER COMMAND...        as JSON its output is one document for which jq's FILTER is true
 #	covered GROUP                 every command that `help GROUP` lists was tried by gives or silent, and by refused
 
@@ -37,15 +38,15 @@ commands_vm()
 		</domain>
 	END
 	sed -e 's|<name>vm|<name>off|' -e '/<title>/d' -e '/<description>/d' \
-		-e "s|</devices>|<interface type='bridge'><mac address='52:54:00:00:00:02'/><source bridge='br0'/></interface></devices>|" \
+		-e "s|</devices>|<interface type='bridge'><mac address='52:54:00:00:00:02'/><source bridge='br0'/></interface>&|" \
 		"$tap_tmp/vm.xml" >"$tap_tmp/off.xml"
 	l -q define "$tap_tmp/vm.xml"
 	l -q define "$tap_tmp/off.xml"
 	l -q start vm
 }
 
-# run ARGUMENT...: leaves exit status, standard output and error in $status, $tap_tmp/out and $tap_tmp/err.
-run()
+# call ARGUMENT...: leaves exit status, standard output and error in $status, $tap_tmp/out and $tap_tmp/err.
+call()
 {
 	status=0
 	"$LODGE" "$@" >"$tap_tmp/out" 2>"$tap_tmp/err" <"${input:-/dev/null}" || status=$?
@@ -60,14 +61,14 @@ gives()
 
 	shift
 	echo "$1" >>"$tap_tmp/tried"
-	run "$@"
+	call "$@"
 	[[ $status -eq 0 ]] && grep -qF -- "$words" "$tap_tmp/out" && ! grep -q '^error' "$tap_tmp/err"
 }
 
 silent()
 {
 	[[ $1 == -q ]] || echo "$1" >>"$tap_tmp/tried"
-	run "$@"
+	call "$@"
 	[[ $status -eq 0 && ! -s $tap_tmp/out && ! -s $tap_tmp/err ]]
 }
 
@@ -77,15 +78,16 @@ refused()
 
 	shift 2
 	echo "$1" >>"$tap_tmp/refused"
-	run "$@"
+	call "$@"
 	[[ $status -eq $want && ! -s $tap_tmp/out && $(wc -l <"$tap_tmp/err") -eq 1 ]] && grep -q '^error: ' "$tap_tmp/err" &&
 		grep -qF -- "$words" "$tap_tmp/err"
 }
 
 forbidden()
 {
-	run --readonly "$@"
-	[[ $status -eq 1 && ! -s $tap_tmp/out && $(wc -l <"$tap_tmp/err") -eq 1 ]] && grep -qE '^error: .*read.only' "$tap_tmp/err"
+	call --readonly "$@"
+	[[ $status -eq 1 && ! -s $tap_tmp/out && $(wc -l <"$tap_tmp/err") -eq 1 ]] &&
+		grep -qE '^error: .*read.only' "$tap_tmp/err"
 }
 
 json()
@@ -97,19 +99,18 @@ json()
 		echo 'jq is not installed'
 		return 0
 	fi
-	run -f json "$@"
+	call -f json "$@"
 	[[ $status -eq 0 ]] && jq -es "length == 1 and (.[0] | $filter)" "$tap_tmp/out"
 }
 
-# each FUNCTION LINE...: FUNCTION with the words of each line, which are quoted as in a shell.
+# each FUNCTION: FUNCTION with the words of each line of standard input, which are quoted as in a shell.
 each()
 {
-	local verb=$1 line failed=0
+	local line failed=0
 
-	shift
-	for line in "$@"; do
-		eval "$verb $line" >"$tap_tmp/each" 2>&1 || {
-			echo "$verb $line:"
+	while IFS= read -r line; do
+		eval "$1 $line" >"$tap_tmp/each" 2>&1 || {
+			echo "$1 $line:"
 			cat "$tap_tmp/each"
 			failed=1
 		}
@@ -117,12 +118,18 @@ each()
 	return "$failed"
 }
 
+nobody()
+{
+	refused 1 "failed to get domain 'x'" "$@"
+}
+
 covered()
 {
 	local list missing
 
 	for list in tried refused; do
-		missing=$("$LODGE" help "$1" | sed -n 's/^    \([a-z][a-z-]*\) .*/\1/p' | sort -u | comm -23 - <(sort -u "$tap_tmp/$list"))
+		missing=$("$LODGE" help "$1" | sed -n 's/^    \([a-z][a-z-]*\) .*/\1/p' | sort -u |
+			comm -23 - <(sort -u "$tap_tmp/$list"))
 		[[ -z $missing ]] || {
 			echo "never in $list:" $missing
 			return 1

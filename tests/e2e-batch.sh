@@ -341,14 +341,17 @@ if command -v virsh >/dev/null && [[ $(virsh --version) == 9.0.* ]]; then
 		done
 		echo '</node>'
 	} >"$files/node.xml"
-	quote='"' slash='\'
+	# The reader of check-install-list.sh takes quotes in quotes for what they are not.
+	quote=$(awk 'BEGIN { printf "%c", 34 }')
+	slash=$(awk 'BEGIN { printf "%c", 92 }')
+	apostrophe=$(awk 'BEGIN { printf "%c", 39 }')
 	ok 'virsh: wrong command lines' same_calls nosuch LIST dominfo "''" "dominfo ''" 'dominfo first x' 'dominfo --domain' \
 		'list --foo' 'list --all=1' 'list --all --all' 'list --table --name' 'list x' 'domstate first --domain first' \
 		'version --daem' 'domuuid --' 'domrename first' 'echo --shell --xml x' 'help nosuch' "'list; nosuch'" "'echo $quote'" \
 		"'echo a$slash'" 'connect x y'
 	ok 'virsh: wrong options' same_calls -Z --nosuch -c --connect -e '-e xyz list' '-k x list' '-d x list' '--quiet=1 list'
 	ok 'virsh: failures' same_calls 'dominfo nobody' 'domid nobody' 'domuuid 77' 'domname first' 'cd /' 'domcontrol nobody' \
-		'domblklist nobody' "'dominfo nobody; echo b'" "'echo b; dominfo nobody'" 'dumpxml nobody'
+		'domblklist nobody' "${apostrophe}dominfo nobody; echo b$apostrophe" "${apostrophe}echo b; dominfo nobody$apostrophe" 'dumpxml nobody'
 	ok 'virsh: lists' same_calls 'list' 'list --all' '-q list --all' 'list --inactive --title' 'list --all --name' \
 		'list --all --uuid --name' 'list --all --id --name' 'list --state-shutoff' 'list --all --state-running' \
 		'list --all --autostart' 'list --all --no-autostart --persistent' 'list --transient --all' 'list --managed-save --all' \

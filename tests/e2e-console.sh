@@ -415,6 +415,8 @@ port_of()
 
 tcp_raw()
 {
+	local deadline=$((SECONDS + life_patience))
+
 	runs tcp e "<serial type='tcp'><source mode='bind' host='127.0.0.1' service='0'/><protocol type='raw'/><target port='0'/></serial>"
 	exec 7<>"/dev/tcp/127.0.0.1/$(port_of tcp)"
 	reads 7 $'up\r\n' || return 1
@@ -423,6 +425,11 @@ tcp_raw()
 	exec 8<>"/dev/tcp/127.0.0.1/$(port_of tcp)"
 	reads 8 'in use' || return 1
 	exec 7>&- 8>&-
+	# Who leaves makes room, at once or as soon as it is seen.
+	until exec 7<>"/dev/tcp/127.0.0.1/$(port_of tcp)" && reads 7 'over tcp'; do
+		((SECONDS <= deadline)) || return 1
+	done
+	exec 7>&-
 }
 
 tcp_telnet()

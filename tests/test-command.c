@@ -10,6 +10,7 @@
 #include "tui/batch.h"
 #include "tui/completion.h"
 #include "tui/help.h"
+#include "tui/later.h"
 #include "tui/script.h"
 #include "tui/session.h"
 
@@ -45,9 +46,11 @@ static bool run_nothing(struct session *session, const struct args *args, GError
 	return true;
 }
 
-static const struct command example = {
-	.name = "example", .help = "an example", .args = rows, .exclusive = "flag|other, flag|third", .run = run_nothing
-};
+static const struct command example = { .name = "example",
+					.help = "an example",
+					.args = rows,
+					.exclusive = "flag|other, flag|third",
+					.run = run_nothing };
 static const struct command needy = { .name = "needy",
 				      .help = "needs an option",
 				      .args = needy_rows,
@@ -256,9 +259,14 @@ static void test_unfinished_lines(void)
 		unsigned n;
 		size_t start;
 	} lines[] = {
-		{ "", "", 1, 0 },		    { "do", "do", 1, 0 },	       { "dominfo ", "", 2, 8 },
-		{ "uri; dominfo v", "v", 2, 13 },   { "dominfo 'my v", "my v", 2, 8 }, { "list;", "", 1, 5 },
-		{ "dominfo my\\ v", "my v", 2, 8 }, { "a b c", "c", 3, 4 },
+		{ "", "", 1, 0 },
+		{ "do", "do", 1, 0 },
+		{ "dominfo ", "", 2, 8 },
+		{ "uri; dominfo v", "v", 2, 13 },
+		{ "dominfo 'my v", "my v", 2, 8 },
+		{ "list;", "", 1, 5 },
+		{ "dominfo my\\ v", "my v", 2, 8 },
+		{ "a b c", "c", 3, 4 },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++) {
@@ -618,6 +626,16 @@ static void test_formats(void)
 
 #define ADD(name, function) g_test_add("/command/" name, struct fixture, NULL, set_up, function, tear_down)
 
+/* What is here is not said to come later. */
+static void test_later(void)
+{
+	for (size_t i = 0; commands[i]; i++)
+		g_assert_cmpstr(later_reason(commands[i]->name), ==, NULL);
+	g_assert_nonnull(later_reason("migrate"));
+	g_assert_null(later_reason("nonsense"));
+	g_assert_null(later_reason(""));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -633,6 +651,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/session/formats", test_formats);
 	g_test_add_func("/command/every-command-is-described", test_every_command_is_described);
 	g_test_add_func("/command/the-list-is-sorted", test_the_list_is_sorted);
+	g_test_add_func("/command/later", test_later);
 	ADD("every-command-has-help", test_every_command_has_help);
 	ADD("every-group-has-help", test_every_group_has_help);
 	ADD("required-options-are-required", test_required_options_are_required);

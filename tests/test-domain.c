@@ -423,8 +423,8 @@ static void test_live(void)
 static void test_live_defined(void)
 {
 	static const char *const gone[] = {
-		"id='7'", "/dev/pts", "5903", "vnet3", "virtio-disk0", "file='/a' index", "channel/target",
-		"state='connected'",
+		"id='7'",	"/dev/pts",	   "5903",	     "vnet3",
+		"virtio-disk0", "file='/a' index", "channel/target", "state='connected'",
 	};
 	const char *text =
 		"<domain type='qemu' id='7'><name>t</name><memory>262144</memory><os><type>hvm</type></os><devices>"

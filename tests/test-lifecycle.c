@@ -8,11 +8,11 @@
 #include "core/model/stats-page.h"
 
 static const char *const action_names[] = {
-	[DOMAIN_DO_START] = "start",	 [DOMAIN_DO_SUSPEND] = "suspend",     [DOMAIN_DO_RESUME] = "resume",
-	[DOMAIN_DO_SHUTDOWN] = "shutdown", [DOMAIN_DO_REBOOT] = "reboot",     [DOMAIN_DO_RESET] = "reset",
-	[DOMAIN_DO_DESTROY] = "destroy", [DOMAIN_DO_SAVE] = "save",	      [DOMAIN_DO_DUMP] = "dump",
-	[DOMAIN_DO_INJECT] = "inject",	 [DOMAIN_DO_MIGRATE] = "migrate",     [DOMAIN_DO_PMSUSPEND] = "pmsuspend",
-	[DOMAIN_DO_PMWAKEUP] = "pmwakeup", [DOMAIN_DO_CHANGE] = "change",     [DOMAIN_DO_UNDEFINE] = "undefine",
+	[DOMAIN_DO_START] = "start",	   [DOMAIN_DO_SUSPEND] = "suspend", [DOMAIN_DO_RESUME] = "resume",
+	[DOMAIN_DO_SHUTDOWN] = "shutdown", [DOMAIN_DO_REBOOT] = "reboot",   [DOMAIN_DO_RESET] = "reset",
+	[DOMAIN_DO_DESTROY] = "destroy",   [DOMAIN_DO_SAVE] = "save",	    [DOMAIN_DO_DUMP] = "dump",
+	[DOMAIN_DO_INJECT] = "inject",	   [DOMAIN_DO_MIGRATE] = "migrate", [DOMAIN_DO_PMSUSPEND] = "pmsuspend",
+	[DOMAIN_DO_PMWAKEUP] = "pmwakeup", [DOMAIN_DO_CHANGE] = "change",   [DOMAIN_DO_UNDEFINE] = "undefine",
 	[DOMAIN_DO_RENAME] = "rename",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(action_names) == DOMAIN_N_ACTIONS);

@@ -619,7 +619,7 @@ static void test_log_rotation(struct fixture *f, gconstpointer data)
 {
 	const struct mux_log how = { .path = f->path, .max_size = 8, .keep = 2 };
 	g_autofree char *zero = g_strconcat(f->path, ".0", NULL), *one = g_strconcat(f->path, ".1", NULL),
-		      *two = g_strconcat(f->path, ".2", NULL), *text = NULL, *text0 = NULL, *text1 = NULL;
+			*two = g_strconcat(f->path, ".2", NULL), *text = NULL, *text0 = NULL, *text1 = NULL;
 	struct log_file *log = log_file_new(&how, NULL);
 
 	(void)data;

@@ -250,10 +250,9 @@ static void test_xml_record(struct fixture *f, gconstpointer data)
 {
 	(void)data;
 	print_record(f, REPORT_XML, "<x>");
-	g_assert_cmpstr(
-		output(f), ==,
-		"<thing>\n  <name>&lt;x&gt;</name>\n  <balloon.maximum>1024</balloon.maximum>\n  "
-		"<load>0.25</load>\n</thing>\n");
+	g_assert_cmpstr(output(f), ==,
+			"<thing>\n  <name>&lt;x&gt;</name>\n  <balloon.maximum>1024</balloon.maximum>\n  "
+			"<load>0.25</load>\n</thing>\n");
 }
 
 static void test_xml_names_are_names(struct fixture *f, gconstpointer data)

@@ -276,9 +276,10 @@ static const struct {
 	const char *name;
 	bool (*run)(const struct home *home);
 } changes[] = {
-	{ "define", do_define },	   { "replace", do_replace },	{ "rename", do_rename },
-	{ "remove", do_remove },	   { "autostart", do_autostart }, { "no-autostart", do_no_autostart },
-	{ "remember", do_remember },	   { "first-remember", do_first_remember },
+	{ "define", do_define },       { "replace", do_replace },
+	{ "rename", do_rename },       { "remove", do_remove },
+	{ "autostart", do_autostart }, { "no-autostart", do_no_autostart },
+	{ "remember", do_remember },   { "first-remember", do_first_remember },
 };
 
 enum outcome { OUTCOME_DONE, OUTCOME_REFUSED, OUTCOME_KILLED, OUTCOME_NO_FAULT };

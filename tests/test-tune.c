@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <string.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,7 +14,9 @@
 
 static void test_cpuset_refuses(void)
 {
-	static const char *const bad[] = { "", " ", ",", "1,", "a", "1-", "-1", "3-1", "1--2", "^", "^1", "0,^0", "4096", "0-99999999999", "1;2", "0x1" };
+	static const char *const bad[] = { "",	  " ",	  ",", "1,", "a",    "1-",   "-1",
+					   "3-1", "1--2", "^", "^1", "0,^0", "4096", "0-99999999999",
+					   "1;2", "0x1" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++) {
 		g_autoptr(GError) error = NULL;
@@ -30,8 +32,9 @@ static void test_cpuset_forms(void)
 	static const struct {
 		const char *text, *canonical;
 	} good[] = {
-		{ "0", "0" }, { "0-3", "0-3" }, { "0-3,^1", "0,2-3" }, { " 8 , 0-1", "0-1,8" }, { "0,1,2", "0-2" },
-		{ "0-7,^2-5", "0-1,6-7" }, { "^0,0", "0" }, { "4095", "4095" }, { "63-64", "63-64" },
+		{ "0", "0" },	      { "0-3", "0-3" },		 { "0-3,^1", "0,2-3" }, { " 8 , 0-1", "0-1,8" },
+		{ "0,1,2", "0-2" },   { "0-7,^2-5", "0-1,6-7" }, { "^0,0", "0" },	{ "4095", "4095" },
+		{ "63-64", "63-64" },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(good); i++) {
@@ -84,10 +87,11 @@ static void test_plan_empty(void)
 
 static void test_plan_everything(void)
 {
-	autoptr(domain) domain = parse(DOMAIN("<cputune><shares>2048</shares><quota>50000</quota><vcpupin vcpu='1' cpuset='0'/>"
-					      "<emulatorpin cpuset='0'/></cputune>"
-					      "<numatune><memory mode='strict' nodeset='0'/></numatune>"
-					      "<memtune><hard_limit unit='G'>1</hard_limit></memtune>"));
+	autoptr(domain)
+		domain = parse(DOMAIN("<cputune><shares>2048</shares><quota>50000</quota><vcpupin vcpu='1' cpuset='0'/>"
+				      "<emulatorpin cpuset='0'/></cputune>"
+				      "<numatune><memory mode='strict' nodeset='0'/></numatune>"
+				      "<memtune><hard_limit unit='G'>1</hard_limit></memtune>"));
 	auto_json json_t *plan = tune_plan(domain, NULL);
 	const json_t *limits = json_object_get(plan, "limits"), *affinity = json_object_get(plan, "affinity");
 
@@ -199,7 +203,8 @@ static void test_affinity_refused(void)
 static void test_cgroup_limits(void)
 {
 	g_autofree char *uuid = g_uuid_string_random();
-	autoptr(domain) domain = parse(DOMAIN("<cputune><shares>512</shares><global_quota>20000</global_quota></cputune>"));
+	autoptr(domain)
+		domain = parse(DOMAIN("<cputune><shares>512</shares><global_quota>20000</global_quota></cputune>"));
 	auto_json json_t *plan = tune_plan(domain, NULL);
 	autoptr(cgroup) cgroup = cgroup_new("/sys/fs/cgroup", uuid);
 	g_autoptr(GError) error = NULL;

@@ -115,19 +115,36 @@ static void offer_files(struct completion *c)
 static void offer_value(struct completion *c, const struct arg_row *row)
 {
 	switch (row->complete) {
-	case COMPLETE_DOMAIN: offer_domains(c, DOMAINS_ACTIVE | DOMAINS_INACTIVE); break;
-	case COMPLETE_DOMAIN_ACTIVE: offer_domains(c, DOMAINS_ACTIVE); break;
-	case COMPLETE_DOMAIN_INACTIVE: offer_domains(c, DOMAINS_INACTIVE); break;
-	case COMPLETE_FILE: offer_files(c); break;
-	case COMPLETE_EVENT: offer_words(c, event_names); break;
-	case COMPLETE_DISK: offer_targets(c, "devices/disk", "target/@dev"); break;
-	case COMPLETE_INTERFACE: offer_targets(c, "devices/interface", "mac/@address"); break;
-	case COMPLETE_WORDS: offer_words(c, row->values ? row->values : ""); break;
+	case COMPLETE_DOMAIN:
+		offer_domains(c, DOMAINS_ACTIVE | DOMAINS_INACTIVE);
+		break;
+	case COMPLETE_DOMAIN_ACTIVE:
+		offer_domains(c, DOMAINS_ACTIVE);
+		break;
+	case COMPLETE_DOMAIN_INACTIVE:
+		offer_domains(c, DOMAINS_INACTIVE);
+		break;
+	case COMPLETE_FILE:
+		offer_files(c);
+		break;
+	case COMPLETE_EVENT:
+		offer_words(c, event_names);
+		break;
+	case COMPLETE_DISK:
+		offer_targets(c, "devices/disk", "target/@dev");
+		break;
+	case COMPLETE_INTERFACE:
+		offer_targets(c, "devices/interface", "mac/@address");
+		break;
+	case COMPLETE_WORDS:
+		offer_words(c, row->values ? row->values : "");
+		break;
 	case COMPLETE_COMMAND:
 		offer_commands(c);
 		offer_groups(c);
 		break;
-	case COMPLETE_NONE: break;
+	case COMPLETE_NONE:
+		break;
 	}
 }
 

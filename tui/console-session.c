@@ -21,8 +21,8 @@
 #include "tui/text.h"
 
 /*
- * Bytes between this terminal and a stream of the VM's multiplexer (console/mux.h), which comes as a descriptor over the
- * control socket. The keyboard is always read, so that ^] works on a guest that takes no input; what is typed at such a
+ * Bytes between this terminal and a stream of the VM's multiplexer (console/mux.h), which comes as a descriptor over
+ * the control socket. The keyboard is always read, so that ^] works on a guest that takes no input; what is typed at such a
  * guest beyond a buffer is lost. Input that is no terminal waits instead.
  *
  * ^] alone leaves, as people know it from virsh; with one of the keys below at once behind it, it does that instead, and
@@ -106,9 +106,9 @@ static bool attach(struct view *view, unsigned flags, GError **err)
 
 	if (!monitor)
 		return false;
-	arguments = json_pack("{s:s, s:b, s:b, s:b, s:b}", "mode", flags & CONSOLE_SESSION_READONLY ? "ro" : "rw", "force",
-			      !!(flags & CONSOLE_SESSION_FORCE), "safe", !!(flags & CONSOLE_SESSION_SAFE), "replay",
-			      !(flags & CONSOLE_SESSION_NO_REPLAY), "notices", view->tty);
+	arguments = json_pack("{s:s, s:b, s:b, s:b, s:b}", "mode", flags & CONSOLE_SESSION_READONLY ? "ro" : "rw",
+			      "force", !!(flags & CONSOLE_SESSION_FORCE), "safe", !!(flags & CONSOLE_SESSION_SAFE),
+			      "replay", !(flags & CONSOLE_SESSION_NO_REPLAY), "notices", view->tty);
 	if (view->port)
 		json_object_set_new(arguments, "port", json_string(view->port));
 	answer = monitor_execute(monitor, "x-lodge-console-attach", arguments, err);
@@ -116,7 +116,8 @@ static bool attach(struct view *view, unsigned flags, GError **err)
 		return false;
 	view->sock = monitor_take_fd(monitor);
 	if (view->sock < 0)
-		return fail(err, LODGE_ERROR_INTERNAL, "domain '%s': the VM sent no descriptor for its console", view->name);
+		return fail(err, LODGE_ERROR_INTERNAL, "domain '%s': the VM sent no descriptor for its console",
+			    view->name);
 	view->pid = pid;
 	return true;
 }
@@ -411,7 +412,8 @@ static enum rejoin rejoin(struct view *view, unsigned *state, unsigned *reason, 
 		g_autoptr(GError) error = NULL;
 
 		if (was_taken_over(view)) {
-			fail(err, LODGE_ERROR_STATE, "another session has taken the console of domain '%s' over", view->name);
+			fail(err, LODGE_ERROR_STATE, "another session has taken the console of domain '%s' over",
+			     view->name);
 			return LOST;
 		}
 		if (attach(view, flags, &error))

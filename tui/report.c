@@ -126,29 +126,40 @@ void report_absent(struct report *report)
 
 void report_field(struct report *report, const char *key, const char *title, const char *text)
 {
-	add_cell(report, (struct cell){ .kind = text ? CELL_TEXT : CELL_ABSENT, .text = g_strdup(text),
-					.key = g_strdup(key), .title = g_strdup(title) });
+	add_cell(report, (struct cell){ .kind = text ? CELL_TEXT : CELL_ABSENT,
+					.text = g_strdup(text),
+					.key = g_strdup(key),
+					.title = g_strdup(title) });
 }
 
 void report_field_number(struct report *report, const char *key, const char *title, uint64_t value,
 			 const char *shown_or_null)
 {
-	add_cell(report, (struct cell){ .kind = CELL_NUMBER, .number = value, .text = show_number(value, shown_or_null),
-					.key = g_strdup(key), .title = g_strdup(title) });
+	add_cell(report, (struct cell){ .kind = CELL_NUMBER,
+					.number = value,
+					.text = show_number(value, shown_or_null),
+					.key = g_strdup(key),
+					.title = g_strdup(title) });
 }
 
 void report_field_real(struct report *report, const char *key, const char *title, double value,
 		       const char *shown_or_null)
 {
-	add_cell(report, (struct cell){ .kind = CELL_REAL, .real = value, .text = show_real(value, shown_or_null),
-					.key = g_strdup(key), .title = g_strdup(title) });
+	add_cell(report, (struct cell){ .kind = CELL_REAL,
+					.real = value,
+					.text = show_real(value, shown_or_null),
+					.key = g_strdup(key),
+					.title = g_strdup(title) });
 }
 
 void report_field_bool(struct report *report, const char *key, const char *title, bool value, const char *yes,
 		       const char *no)
 {
-	add_cell(report, (struct cell){ .kind = CELL_BOOL, .truth = value, .text = g_strdup(value ? yes : no),
-					.key = g_strdup(key), .title = g_strdup(title) });
+	add_cell(report, (struct cell){ .kind = CELL_BOOL,
+					.truth = value,
+					.text = g_strdup(value ? yes : no),
+					.key = g_strdup(key),
+					.title = g_strdup(title) });
 }
 
 /* A record is one row of as many columns as it has cells. */

@@ -13,7 +13,7 @@
 enum script_result {
 	SCRIPT_COMMAND, /* words has one or more */
 	SCRIPT_END,	/* nothing is left */
-	SCRIPT_BAD, /* a quote without its other half, or \ at the end: more text could mend it */
+	SCRIPT_BAD,	/* a quote without its other half, or \ at the end: more text could mend it */
 };
 
 /* The next command; *text moves behind it, and stays where it was when it is bad. words: char *, emptied first. */

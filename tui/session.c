@@ -42,11 +42,10 @@ static bool refuse_uri(const char *uri, const GError *reason, GError **err)
 
 	if (!scheme || !strcmp(scheme, "lodge"))
 		return fail(err, (int)reason->code, "failed to connect to the hypervisor: %s", reason->message);
-	return fail(
-		err, LODGE_ERROR_UNSUPPORTED,
-		"failed to connect to the hypervisor: %s: no connections of kind %s, only lodge:///session and "
-		"lodge:///system",
-		uri, scheme);
+	return fail(err, LODGE_ERROR_UNSUPPORTED,
+		    "failed to connect to the hypervisor: %s: no connections of kind %s, only lodge:///session and "
+		    "lodge:///system",
+		    uri, scheme);
 }
 
 struct home *session_home(struct session *session, GError **err)

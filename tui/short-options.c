@@ -46,18 +46,20 @@ static bool parse_word(struct shorts *shorts, const struct command *command, con
 			return fail(err, LODGE_ERROR_USAGE, "command '%s' doesn't support option -%c", command->name,
 				    g_ascii_isprint(*at) ? *at : '?');
 		if (is_flag(command, name)) {
-			g_hash_table_insert(shorts->given, (gpointer)(uintptr_t)name, (gpointer)(uintptr_t)"");
+			g_hash_table_insert(shorts->given, (gpointer)(uintptr_t)name, (gpointer)(uintptr_t) "");
 			continue;
 		}
 		if (!at[1] && !*++*word)
 			return fail(err, LODGE_ERROR_USAGE, "expected syntax: -%c <value>, as --%s", *at, name);
-		g_hash_table_insert(shorts->given, (gpointer)(uintptr_t)name, (gpointer)(uintptr_t)(at[1] ? at + 1 : **word));
+		g_hash_table_insert(shorts->given, (gpointer)(uintptr_t)name,
+				    (gpointer)(uintptr_t)(at[1] ? at + 1 : **word));
 		return true;
 	}
 	return true;
 }
 
-struct shorts *shorts_parse(const struct command *command, const struct short_row *rows, const struct args *args, GError **err)
+struct shorts *shorts_parse(const struct command *command, const struct short_row *rows, const struct args *args,
+			    GError **err)
 {
 	autoptr(shorts) shorts = g_new0(struct shorts, 1);
 

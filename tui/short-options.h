@@ -17,7 +17,8 @@ struct short_row {
 struct shorts;
 
 /* rows: the last one has letter 0. Words that are no such options are LODGE_ERROR_USAGE. "-bn2" is "-b -n 2". */
-struct shorts *shorts_parse(const struct command *command, const struct short_row *rows, const struct args *args, GError **err);
+struct shorts *shorts_parse(const struct command *command, const struct short_row *rows, const struct args *args,
+			    GError **err);
 void shorts_free(struct shorts *shorts);
 DEFINE_AUTOPTR(shorts, shorts_free)
 

@@ -86,12 +86,23 @@ char *text_xml_escape(const char *text)
 
 	for (const char *p = text; *p; p++) {
 		switch (*p) {
-		case '&': g_string_append(out, "&amp;"); break;
-		case '<': g_string_append(out, "&lt;"); break;
-		case '>': g_string_append(out, "&gt;"); break;
-		case '"': g_string_append(out, "&quot;"); break;
-		case '\'': g_string_append(out, "&apos;"); break;
-		default: g_string_append_c(out, *p);
+		case '&':
+			g_string_append(out, "&amp;");
+			break;
+		case '<':
+			g_string_append(out, "&lt;");
+			break;
+		case '>':
+			g_string_append(out, "&gt;");
+			break;
+		case '"':
+			g_string_append(out, "&quot;");
+			break;
+		case '\'':
+			g_string_append(out, "&apos;");
+			break;
+		default:
+			g_string_append_c(out, *p);
 		}
 	}
 	return g_string_free(out, FALSE);

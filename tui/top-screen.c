@@ -15,9 +15,9 @@ struct row {
 };
 
 static const char *const sort_names[] = {
-	[TOP_BY_CPU] = "cpu",	[TOP_BY_MEM] = "mem",	  [TOP_BY_TIME] = "time",
-	[TOP_BY_ID] = "id",	[TOP_BY_NAME] = "name",	  [TOP_BY_RX] = "netrx",
-	[TOP_BY_TX] = "nettx",	[TOP_BY_RD] = "blockrdrq", [TOP_BY_WR] = "blockwrrq",
+	[TOP_BY_CPU] = "cpu",  [TOP_BY_MEM] = "mem",	  [TOP_BY_TIME] = "time",
+	[TOP_BY_ID] = "id",    [TOP_BY_NAME] = "name",	  [TOP_BY_RX] = "netrx",
+	[TOP_BY_TX] = "nettx", [TOP_BY_RD] = "blockrdrq", [TOP_BY_WR] = "blockwrrq",
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(sort_names) == TOP_N_SORTS);
 
@@ -68,11 +68,14 @@ static void put_time(GString *out, uint64_t ns)
 	uint64_t seconds = ns / NS_PER_S, minutes = seconds / 60, hours = minutes / 60;
 
 	if (hours < 12)
-		g_string_append_printf(out, " %3" PRIu64 ":%02" PRIu64 ".%02" PRIu64, minutes, seconds % 60, ns % NS_PER_S / 10000000);
+		g_string_append_printf(out, " %3" PRIu64 ":%02" PRIu64 ".%02" PRIu64, minutes, seconds % 60,
+				       ns % NS_PER_S / 10000000);
 	else if (hours < 999)
-		g_string_append_printf(out, " %3" PRIu64 "h%02" PRIu64 ":%02" PRIu64, hours, minutes % 60, seconds % 60);
+		g_string_append_printf(out, " %3" PRIu64 "h%02" PRIu64 ":%02" PRIu64, hours, minutes % 60,
+				       seconds % 60);
 	else
-		g_string_append_printf(out, " %3" PRIu64 "d%02" PRIu64 ":%02" PRIu64, hours / 24, hours % 24, minutes % 60);
+		g_string_append_printf(out, " %3" PRIu64 "d%02" PRIu64 ":%02" PRIu64, hours / 24, hours % 24,
+				       minutes % 60);
 }
 
 static char state_letter(enum domain_state state)
@@ -200,11 +203,12 @@ static void put_head(GString *out, const struct top_frame *frame)
 	put_host(out, frame->host);
 	for (unsigned i = 0; i < frame->n_history; i++)
 		g_string_append_printf(out, " %.1f%%", frame->history[i]);
-	g_string_append_printf(out, "\n%u domains, %u active, %u running, %u sleeping, %u paused, %u inactive D:%u O:%u X:%u\n", totals.all,
-			       totals.active, totals.running, totals.blocked, totals.paused, totals.all - totals.active, totals.shutdown,
-			       totals.shutoff, totals.crashed);
-	g_string_append_printf(out, "CPU: %.1f%%  Mem: %" PRIu64 " MB (%" PRIu64 " MB by guests)\n\n", top_cpu_percent(frame),
-			       totals.memory / 1024, totals.memory / 1024);
+	g_string_append_printf(
+		out, "\n%u domains, %u active, %u running, %u sleeping, %u paused, %u inactive D:%u O:%u X:%u\n",
+		totals.all, totals.active, totals.running, totals.blocked, totals.paused, totals.all - totals.active,
+		totals.shutdown, totals.shutoff, totals.crashed);
+	g_string_append_printf(out, "CPU: %.1f%%  Mem: %" PRIu64 " MB (%" PRIu64 " MB by guests)\n\n",
+			       top_cpu_percent(frame), totals.memory / 1024, totals.memory / 1024);
 }
 
 /* --- views --- */
@@ -337,7 +341,10 @@ static void put_disks(GString *out, const struct top_frame *frame)
 }
 
 static void (*const views[])(GString *out, const struct top_frame *frame) = {
-	[TOP_DOMAINS] = put_domains, [TOP_CPUS] = put_cpus, [TOP_NICS] = put_nics, [TOP_DISKS] = put_disks,
+	[TOP_DOMAINS] = put_domains,
+	[TOP_CPUS] = put_cpus,
+	[TOP_NICS] = put_nics,
+	[TOP_DISKS] = put_disks,
 };
 G_STATIC_ASSERT(G_N_ELEMENTS(views) == TOP_N_VIEWS);
 
@@ -409,9 +416,26 @@ static void put_real(GString *out, double value)
 char *top_csv_header(const struct top_options *options)
 {
 	static const char *const titles[] = {
-		"Hostname", "Time", "Arch", "Physical CPUs", "Count", "Running", "Blocked", "Paused", "Shutdown", "Shutoff",
-		"Crashed", "Active", "Inactive", "%CPU", "Total hardware memory (KB)", "Total memory (KB)",
-		"Total guest memory (KB)", "Total CPU time (ns)", "Domain ID", "Domain name",
+		"Hostname",
+		"Time",
+		"Arch",
+		"Physical CPUs",
+		"Count",
+		"Running",
+		"Blocked",
+		"Paused",
+		"Shutdown",
+		"Shutoff",
+		"Crashed",
+		"Active",
+		"Inactive",
+		"%CPU",
+		"Total hardware memory (KB)",
+		"Total memory (KB)",
+		"Total guest memory (KB)",
+		"Total CPU time (ns)",
+		"Domain ID",
+		"Domain name",
 	};
 	const struct {
 		bool shown;
@@ -419,7 +443,8 @@ char *top_csv_header(const struct top_options *options)
 	} pairs[] = {
 		{ options->csv_cpu, "CPU (ns)", "%CPU" },
 		{ options->csv_mem, "Mem (bytes)", "%Mem" },
-		{ options->csv_block, options->bytes ? "Block RDBY" : "Block RDRQ", options->bytes ? "Block WRBY" : "Block WRRQ" },
+		{ options->csv_block, options->bytes ? "Block RDBY" : "Block RDRQ",
+		  options->bytes ? "Block WRBY" : "Block WRRQ" },
 		{ options->csv_net, "Net RXBY", "Net TXBY" },
 	};
 	GString *out = g_string_new(NULL);
@@ -468,8 +493,10 @@ char *top_csv_line(const struct top_frame *frame)
 	put_field(out, frame->host->name);
 	put_field(out, frame->clock);
 	put_field(out, frame->host->arch);
-	const uint64_t numbers[] = { frame->host->online, totals.all, totals.running, totals.blocked, totals.paused, totals.shutdown,
-				     totals.shutoff, totals.crashed, totals.active, totals.all - totals.active };
+	const uint64_t numbers[] = {
+		frame->host->online, totals.all,     totals.running, totals.blocked, totals.paused,
+		totals.shutdown,     totals.shutoff, totals.crashed, totals.active,  totals.all - totals.active
+	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(numbers); i++)
 		put_number(out, numbers[i]);

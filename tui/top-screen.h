@@ -13,7 +13,18 @@
  */
 enum top_view { TOP_DOMAINS, TOP_CPUS, TOP_NICS, TOP_DISKS, TOP_N_VIEWS };
 
-enum top_sort { TOP_BY_CPU, TOP_BY_MEM, TOP_BY_TIME, TOP_BY_ID, TOP_BY_NAME, TOP_BY_RX, TOP_BY_TX, TOP_BY_RD, TOP_BY_WR, TOP_N_SORTS };
+enum top_sort {
+	TOP_BY_CPU,
+	TOP_BY_MEM,
+	TOP_BY_TIME,
+	TOP_BY_ID,
+	TOP_BY_NAME,
+	TOP_BY_RX,
+	TOP_BY_TX,
+	TOP_BY_RD,
+	TOP_BY_WR,
+	TOP_N_SORTS
+};
 
 struct top_options {
 	enum top_view view;

@@ -20,7 +20,7 @@
 #define CLEAR_LINE_END "\033[K"
 #define CLEAR_BELOW "\033[J"
 
-#define KEY_CTRL(letter) ((letter) & 0x1f)
+#define KEY_CTRL(letter) ((letter)&0x1f)
 #define MAX_ANSWER 64u
 
 struct top_terminal {
@@ -145,7 +145,8 @@ static int read_key(struct top_terminal *terminal)
 
 int top_terminal_key(struct top_terminal *terminal, int64_t timeout_us)
 {
-	struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN }, { .fd = terminal->signals, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN },
+				{ .fd = terminal->signals, .events = POLLIN } };
 	int64_t end = g_get_monotonic_time() + timeout_us;
 
 	for (;;) {

@@ -103,11 +103,13 @@ bool cpuset_parse(struct cpuset *set, const char *text, GError **err)
 		p += p != text; /* the comma */
 		skip_blanks(&p);
 		if (!part(&parsed, &p))
-			return fail(err, LODGE_ERROR_INPUT, "'%s' is not a list like 0-3,^2,8 of numbers below %u", text, CPUSET_MAX);
+			return fail(err, LODGE_ERROR_INPUT, "'%s' is not a list like 0-3,^2,8 of numbers below %u",
+				    text, CPUSET_MAX);
 		skip_blanks(&p);
 	} while (*p == ',');
 	if (*p)
-		return fail(err, LODGE_ERROR_INPUT, "'%s' is not a list like 0-3,^2,8 of numbers below %u", text, CPUSET_MAX);
+		return fail(err, LODGE_ERROR_INPUT, "'%s' is not a list like 0-3,^2,8 of numbers below %u", text,
+			    CPUSET_MAX);
 	if (cpuset_is_empty(&parsed))
 		return fail(err, LODGE_ERROR_INPUT, "'%s' leaves nothing", text);
 	*set = parsed;

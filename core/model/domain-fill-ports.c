@@ -117,6 +117,20 @@ static void fill_first_console(xmlNode *devices)
 	console_from_serial(console, serial);
 }
 
+/* Two directions: where to listen stands first. */
+static void fill_udp(xmlNode *device)
+{
+	xmlNode *first = xml_first(device, "source");
+
+	for (xmlNode *source = first; source; source = xml_next(source)) {
+		domain_default(source, "@mode", "connect");
+		if (source != first && xml_is(source, "@mode", "bind") && !xml_is(first, "@mode", "bind")) {
+			xmlAddPrevSibling(first, source);
+			return;
+		}
+	}
+}
+
 /* A socket without a path is made by us: we listen. */
 static void fill_source(xmlNode *device)
 {
@@ -127,6 +141,8 @@ static void fill_source(xmlNode *device)
 		domain_default(device, "source/@mode", "connect");
 	if (tcp)
 		domain_default(device, "protocol/@type", "raw");
+	if (xml_is(device, "@type", "udp"))
+		fill_udp(device);
 }
 
 void domain_fill_sources(xmlNode *devices)

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "core/model/domain-steps.h"
-#include "core/model/schema.h"
 
 /* Devices counted in the order of the definition. */
 static const struct {
@@ -146,5 +145,5 @@ void domain_make_live(struct domain *domain, int id)
 			alias = make_unique(taken, g_steal_pointer(&alias));
 		xml_set(device, "alias/@name", alias);
 	}
-	schema_order(&schema_domain, domain->doc);
+	domain_order(domain);
 }

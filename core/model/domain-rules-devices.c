@@ -59,7 +59,8 @@ static bool check_video(xmlNode *devices, GError **err)
 
 	for (xmlNode *video = xml_first(devices, "video"); video; video = xml_next(video), n++) {
 		if (xml_is(video, "model/@type", "ramfb") && xml_find(video, "address"))
-			return fail_xml(err, xml_find(video, "address"), NULL, "a ramfb has none: it is in memory only");
+			return fail_xml(err, xml_find(video, "address"), NULL,
+					"a ramfb has none: it is in memory only");
 		nones += xml_is(video, "model/@type", "none");
 		primaries += xml_is(video, "model/@primary", "yes");
 		if (primaries > 1)
@@ -139,10 +140,17 @@ static const struct {
 	const char *name;
 	bool (*check)(xmlNode *device, GError **err);
 } device_checks[] = {
-	{ "serial", domain_check_port },    { "parallel", domain_check_port }, { "console", domain_check_port },
-	{ "smartcard", domain_check_port }, { "redirdev", domain_check_port }, { "channel", check_channel },
-	{ "rng", check_rng },		    { "graphics", check_graphics },    { "interface", check_interface },
-	{ "input", check_input },	    { "filesystem", check_filesystem },
+	{ "serial", domain_check_port },
+	{ "parallel", domain_check_port },
+	{ "console", domain_check_port },
+	{ "smartcard", domain_check_port },
+	{ "redirdev", domain_check_port },
+	{ "channel", check_channel },
+	{ "rng", check_rng },
+	{ "graphics", check_graphics },
+	{ "interface", check_interface },
+	{ "input", check_input },
+	{ "filesystem", check_filesystem },
 };
 
 static bool check_device(xmlNode *device, bool ours, GError **err)

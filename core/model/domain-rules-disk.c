@@ -124,8 +124,8 @@ static bool check_inquiry(xmlNode *disk, const char *bus, GError **err)
 
 	for (size_t i = 0; strcmp(bus, "scsi") != 0 && i < G_N_ELEMENTS(names); i++) {
 		if (xml_find(disk, names[i]))
-			return fail_xml(err, xml_find(disk, names[i]), NULL, "only a disk on bus 'scsi' has one, not on '%s'",
-					bus);
+			return fail_xml(err, xml_find(disk, names[i]), NULL,
+					"only a disk on bus 'scsi' has one, not on '%s'", bus);
 	}
 	return true;
 }
@@ -149,9 +149,10 @@ static bool check_bus(xmlNode *disk, const char *bus, GError **err)
 static bool check_target(xmlNode *disk, const char *target, bool ours, GError **err)
 {
 	if (domain_target_index(target) < 0 && !(xml_is(disk, "@device", "cdrom") && xml_find(disk, "address")))
-		return fail_xml(err, xml_find(disk, "target"), "dev",
-				"unknown disk name '%s': names are vd, sd, hd, fd, xvd or ubd with letters behind, as vda",
-				target);
+		return fail_xml(
+			err, xml_find(disk, "target"), "dev",
+			"unknown disk name '%s': names are vd, sd, hd, fd, xvd or ubd with letters behind, as vda",
+			target);
 	if (ours && g_ascii_isdigit(target[strlen(target) - 1]))
 		return fail_xml(err, xml_find(disk, "target"), "dev",
 				"'%s' is the name of a partition: a VM has whole disks", target);

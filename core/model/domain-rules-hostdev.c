@@ -64,7 +64,8 @@ static bool check_mdev(xmlNode *hostdev, GError **err)
 
 		if (xml_is(hostdev, "@model", mdev_places[i].model) && type &&
 		    strcmp(type, mdev_places[i].address) != 0 && strcmp(type, "unassigned") != 0)
-			return fail_xml(err, address, "type", "a device of model '%s' has an address of type '%s', not '%s'",
+			return fail_xml(err, address, "type",
+					"a device of model '%s' has an address of type '%s', not '%s'",
 					mdev_places[i].model, mdev_places[i].address, type);
 	}
 	return true;

@@ -22,8 +22,8 @@ static const struct {
 	unsigned machine;
 	const char *name;
 } machine_names[] = {
-	{ MACHINE_X86, "PCs" },	       { MACHINE_Q35, "the q35 machine" }, { MACHINE_ARM_VIRT, "Arm's virt machine" },
-	{ MACHINE_ARM, "Arm" },	       { MACHINE_PSERIES, "pseries" },	   { MACHINE_S390, "s390x" },
+	{ MACHINE_X86, "PCs" },	     { MACHINE_Q35, "q35" },	     { MACHINE_ARM_VIRT, "Arm's virt machine" },
+	{ MACHINE_ARM, "Arm" },	     { MACHINE_PSERIES, "pseries" }, { MACHINE_S390, "s390x" },
 	{ MACHINE_RISCV, "RISC-V" },
 };
 
@@ -93,8 +93,8 @@ static bool fail_place(xmlNode *node, size_t row, GError **err)
 	for (size_t i = 0; i < G_N_ELEMENTS(machine_names); i++) {
 		unsigned machine = machine_names[i].machine;
 
-		if ((places[row].machines & machine) != machine || (machine == MACHINE_Q35 &&
-								     (places[row].machines & MACHINE_X86) == MACHINE_X86))
+		if ((places[row].machines & machine) != machine ||
+		    (machine == MACHINE_Q35 && (places[row].machines & MACHINE_X86) == MACHINE_X86))
 			continue;
 		g_string_append_printf(where, "%s%s", where->len ? " and " : "", machine_names[i].name);
 	}
@@ -181,7 +181,8 @@ static bool check_phb(xmlNode *controller, GError **err)
 	if (target > PHB_MAX)
 		return fail_xml(err, xml_find(controller, "target"), "index", "not between 0 and %u", PHB_MAX);
 	if (xml_get_uint(controller, "@index", &index) && (index == 0) != (target == 0))
-		return fail_xml(err, xml_find(controller, "target"), "index", "0 belongs to controller 0, and to no other");
+		return fail_xml(err, xml_find(controller, "target"), "index",
+				"0 belongs to controller 0, and to no other");
 	return true;
 }
 

@@ -33,11 +33,14 @@ static bool check_chosen(xmlNode *os, GError **err)
 	g_autofree char *path = loader ? xml_get(loader, ".") : NULL;
 
 	if (path && *path)
-		return fail_xml(err, loader, NULL, "not together with a firmware that is chosen by its kind: leave out one");
+		return fail_xml(err, loader, NULL,
+				"not together with a firmware that is chosen by its kind: leave out one");
 	if (has_feature(os, "enrolled-keys", "yes") && has_feature(os, "secure-boot", "no"))
-		return fail_xml(err, xml_find(os, "firmware"), NULL, "'enrolled-keys' are of use with 'secure-boot' only");
+		return fail_xml(err, xml_find(os, "firmware"), NULL,
+				"'enrolled-keys' are of use with 'secure-boot' only");
 	if (loader && xml_is(os, "@firmware", "efi") && xml_is(loader, "@secure", "no"))
-		return fail_xml(err, loader, "secure", "not with a firmware that is chosen by its kind: use the feature "
+		return fail_xml(err, loader, "secure",
+				"not with a firmware that is chosen by its kind: use the feature "
 				"'secure-boot'");
 	return true;
 }
@@ -76,7 +79,8 @@ static bool check_acpi(xmlNode *root, GError **err)
 	bool efi = xml_is(root, "os/@firmware", "efi") || (path && *path && xml_is(root, "os/loader/@type", "pflash"));
 
 	if (efi && domain_is_q35(root) && domain_is_pc(root) && !xml_find(root, "features/acpi"))
-		return fail_xml(err, xml_find(root, "os"), NULL, "EFI needs <features><acpi/></features> on this machine");
+		return fail_xml(err, xml_find(root, "os"), NULL,
+				"EFI needs <features><acpi/></features> on this machine");
 	return true;
 }
 

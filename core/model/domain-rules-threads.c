@@ -60,7 +60,8 @@ static bool check_iothread_scheds(xmlNode *root, GHashTable *ids, GError **err)
 			continue;
 		for (unsigned id = 0; id < CPUSET_MAX; id++) {
 			if (cpuset_has(&set, id) && !g_hash_table_contains(ids, GUINT_TO_POINTER(id)))
-				return fail_xml(err, sched, "iothreads", "there is no I/O thread %u: <iothreads> has %u", id,
+				return fail_xml(err, sched, "iothreads",
+						"there is no I/O thread %u: <iothreads> has %u", id,
 						g_hash_table_size(ids));
 		}
 	}

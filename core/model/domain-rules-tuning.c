@@ -190,9 +190,7 @@ static bool check_memory_modules(xmlNode *root, unsigned cells, GError **err)
 			return fail_xml(err, module, NULL, "<maxMemory> has only %" G_GUINT64_FORMAT " slots", slots);
 		if (xml_get_uint(module, "target/node", &node) && node >= cells)
 			return fail_xml(err, xml_find(module, "target"), NULL,
-					"there is no NUMA cell %" G_GUINT64_FORMAT
-					": the domain has %u",
-					node, cells);
+					"there is no NUMA cell %" G_GUINT64_FORMAT ": the domain has %u", node, cells);
 	}
 	return true;
 }

@@ -28,6 +28,40 @@ static bool check_none(xmlNode *devices, GError **err)
 	return true;
 }
 
+static bool is_usb_port(const char *port)
+{
+	g_auto(GStrv) parts = g_strsplit(port, ".", 0);
+	unsigned n = g_strv_length(parts);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (!*parts[i] || strlen(parts[i]) > 3 || !object_made_of(parts[i], "0123456789"))
+			return false;
+	}
+	return n >= 1 && n <= 4;
+}
+
+static bool check_ports(xmlNode *devices, GError **err)
+{
+	for (xmlNode *device = xml_child(devices); device; device = xml_sibling(device)) {
+		xmlNode *address = device->ns ? NULL : domain_address(device, "usb");
+		g_autofree char *port = address ? xml_get(address, "@port") : NULL;
+
+		if (port && !is_usb_port(port))
+			return fail_xml(err, address, "port", "'%s' is not one to four numbers with dots between",
+					port);
+	}
+	return true;
+}
+
+bool domain_check_usb(xmlNode *root, GError **err)
+{
+	xmlNode *devices = xml_find(root, "devices");
+
+	return check_none(devices, err) && check_ports(devices, err);
+}
+
+/* --- when every controller is there, has its number and its model --- */
+
 /* A companion takes over what is too slow for the controller whose number it has. */
 static bool has_main(xmlNode *devices, xmlNode *companion)
 {
@@ -49,47 +83,15 @@ static bool check_controllers(xmlNode *devices, GError **err)
 		if (!xml_is(n, "@type", "usb") || !model)
 			continue;
 		if (g_str_has_suffix(model, "-xhci") && domain_number(n, "@ports") > XHCI_PORTS)
-			return fail_xml(err, n, "ports", "a controller of model '%s' has at most %u", model, XHCI_PORTS);
-		if (xml_find(n, "master") && xml_find(n, "@index") && !has_main(devices, n))
+			return fail_xml(err, n, "ports", "a controller of model '%s' has at most %u", model,
+					XHCI_PORTS);
+		if (xml_find(n, "master") && !has_main(devices, n))
 			return fail_xml(err, xml_find(n, "master"), NULL,
 					"there is no USB controller %u of model ich9-ehci1 to be the companion of",
 					(unsigned)domain_number(n, "@index"));
 	}
 	return true;
 }
-
-static bool is_usb_port(const char *port)
-{
-	g_auto(GStrv) parts = g_strsplit(port, ".", 0);
-	unsigned n = g_strv_length(parts);
-
-	for (unsigned i = 0; i < n; i++) {
-		if (!*parts[i] || strlen(parts[i]) > 3 || !object_made_of(parts[i], "0123456789"))
-			return false;
-	}
-	return n >= 1 && n <= 4;
-}
-
-static bool check_ports(xmlNode *devices, GError **err)
-{
-	for (xmlNode *device = xml_child(devices); device; device = xml_sibling(device)) {
-		xmlNode *address = device->ns ? NULL : domain_address(device, "usb");
-		g_autofree char *port = address ? xml_get(address, "@port") : NULL;
-
-		if (port && !is_usb_port(port))
-			return fail_xml(err, address, "port", "'%s' is not one to four numbers with dots between", port);
-	}
-	return true;
-}
-
-bool domain_check_usb(xmlNode *root, GError **err)
-{
-	xmlNode *devices = xml_find(root, "devices");
-
-	return check_none(devices, err) && check_controllers(devices, err) && check_ports(devices, err);
-}
-
-/* --- the tree of hubs, when every controller is there --- */
 
 static bool is_hub_at(xmlNode *devices, uint64_t bus, const char *port)
 {
@@ -111,8 +113,9 @@ static bool check_place(xmlNode *root, xmlNode *address, GError **err)
 	uint64_t number = g_ascii_strtoull(dot ? dot + 1 : port, NULL, 10);
 
 	if (number < 1 || number > ports)
-		return fail_xml(err, address, "port", "%" G_GUINT64_FORMAT " is not between 1 and %u, the ports of this %s",
-				number, ports, dot ? "hub" : "controller");
+		return fail_xml(err, address, "port",
+				"%" G_GUINT64_FORMAT " is not between 1 and %u, the ports of this %s", number, ports,
+				dot ? "hub" : "controller");
 	if (!dot)
 		return true;
 	*dot = '\0';
@@ -122,7 +125,11 @@ static bool check_place(xmlNode *root, xmlNode *address, GError **err)
 
 bool domain_check_usb_places(xmlNode *root, GError **err)
 {
-	for (xmlNode *device = xml_child(xml_find(root, "devices")); device; device = xml_sibling(device)) {
+	xmlNode *devices = xml_find(root, "devices");
+
+	if (!check_controllers(devices, err))
+		return false;
+	for (xmlNode *device = xml_child(devices); device; device = xml_sibling(device)) {
 		xmlNode *address = device->ns ? NULL : domain_address(device, "usb");
 
 		if (address && xml_find(address, "@port") && !check_place(root, address, err))

@@ -18,7 +18,7 @@ bool domain_check_disk(xmlNode *disk, bool ours, GError **err);
 bool domain_check_port(xmlNode *device, GError **err); /* a character device */
 bool domain_check_hostdevs(xmlNode *devices, GError **err);
 bool domain_check_usb(xmlNode *root, GError **err);
-/* After the addresses were assigned: ports exist, and so do the hubs on the way. */
+/* After the addresses were assigned: controllers fit together, ports exist, and so do the hubs on the way. */
 bool domain_check_usb_places(xmlNode *root, GError **err);
 
 /* <cell>s of the guest. */

@@ -15,6 +15,8 @@ bool domain_assign_pci(struct domain *domain, GError **err);		/* PCI controllers
 bool domain_check_rules(const struct domain *domain, GError **err);	/* across elements */
 bool domain_check_addresses(const struct domain *domain, GError **err); /* no two devices at one place */
 
+void domain_order(struct domain *domain); /* canonical */
+
 /* Run by kvm or by the software CPU: other hypervisors have rules of their own. */
 bool domain_is_ours(xmlNode *root);
 

@@ -15,7 +15,6 @@
 #include "core/model/schema.h"
 #include "core/model/xml-prefix.h"
 
-
 static void domain_read_identity(struct domain *domain)
 {
 	g_autofree char *uuid = xml_get(domain->root, "uuid");
@@ -137,10 +136,11 @@ static void strip_live(xmlNode *root)
 	}
 }
 
-/* The one place where the order of elements depends on a value: <driver> of an assigned device comes first. */
-static void order_assigned(xmlNode *root)
+void domain_order(struct domain *domain)
 {
-	for (xmlNode *nic = xml_first(root, "devices/interface"); nic; nic = xml_next(nic)) {
+	schema_order(&schema_domain, domain->doc);
+	/* The one place where the order depends on a value: <driver> of an assigned device comes first. */
+	for (xmlNode *nic = xml_first(domain->root, "devices/interface"); nic; nic = xml_next(nic)) {
 		xmlNode *driver = xml_find(nic, "driver"), *source = xml_find(nic, "source");
 
 		if (driver && source && xml_is(nic, "@type", "hostdev"))
@@ -159,10 +159,10 @@ static bool domain_complete(struct domain *domain, GError **err)
 		return false;
 	if (!domain_assign_buses(domain, err) || !domain_assign_pci(domain, err))
 		return false;
-	if (!domain_check_addresses(domain, err) || (domain_is_pc(domain->root) && !domain_check_usb_places(domain->root, err)))
+	if (!domain_check_addresses(domain, err) ||
+	    (domain_is_pc(domain->root) && !domain_check_usb_places(domain->root, err)))
 		return false;
-	schema_order(&schema_domain, domain->doc);
-	order_assigned(domain->root);
+	domain_order(domain);
 	return true;
 }
 

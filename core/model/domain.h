@@ -7,8 +7,8 @@
 #include "core/model/xml.h"
 
 /*
- * A domain definition: the checked, filled-in tree, and the few facts of it that everybody needs. Commands read and change the
- * tree with core/model/xml.h and then call domain_recheck().
+ * A domain definition: the checked, filled-in tree, and the few facts of it that everybody needs. Commands read and
+ * change the tree with core/model/xml.h and then call domain_recheck().
  */
 struct domain {
 	xmlDoc *doc;
@@ -27,15 +27,19 @@ enum {
 };
 
 /*
- * Schema, then what is missing is assigned as libvirt does (UUID, MACs, units to KiB, defaults, controllers, addresses, vcpu, machine, clock, on_*), then
- * rules across elements. Assigned values never change in later rounds. source: a file's name for errors.
+ * Schema, then what is missing is assigned as libvirt does (UUID, MACs, units to KiB, defaults, controllers, addresses,
+ * vcpu, machine, clock, on_*), then rules across elements. Assigned values never change in later rounds. source: a
+ * file's name for errors.
  */
 struct domain *domain_parse(const char *text, size_t len, const char *source, unsigned flags, GError **err);
 void domain_free(struct domain *domain);
 DEFINE_AUTOPTR(domain, domain_free)
 struct domain *domain_copy(const struct domain *domain);
 
-/* After the tree was changed: as domain_parse() does it; on failure the tree holds the refused state, so work on a copy. */
+/*
+ * After the tree was changed: as domain_parse() does it; on failure the tree holds the refused state, so work on a
+ * copy.
+ */
 bool domain_recheck(struct domain *domain, GError **err);
 
 enum {
@@ -54,7 +58,9 @@ uint64_t domain_max_memory(const struct domain *domain);
 uint64_t domain_memory(const struct domain *domain);
 unsigned domain_max_vcpus(const struct domain *domain);
 unsigned domain_vcpus(const struct domain *domain);
-/* "destroy", "restart", "preserve", "rename-restart", "coredump-destroy", "coredump-restart"; event: "on_poweroff" ... */
+/*
+ * "destroy", "restart", "preserve", "rename-restart", "coredump-destroy", "coredump-restart"; event: "on_poweroff" ...
+ */
 char *domain_policy(const struct domain *domain, const char *event);
 
 /* What vmm/ builds. notices: as schema_unsupported(). An error names the element's line. */

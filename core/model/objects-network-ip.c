@@ -8,7 +8,7 @@
 #include "core/model/objects-steps.h"
 #include "core/model/xml.h"
 
-#define MAX_RANGE 65535u	/* addresses of a DHCP range */
+#define MAX_RANGE 65535u /* addresses of a DHCP range */
 #define MIN_LEASE_SECONDS 120u
 
 /* An address with the length of its prefix, of <ip> or <route>. */

@@ -9,18 +9,12 @@
 #include "core/model/xml.h"
 
 static const struct object_class *const classes[XML_N_KINDS] = {
-	[XML_NETWORK] = &object_network,
-	[XML_POOL] = &object_pool,
-	[XML_VOLUME] = &object_volume,
-	[XML_SNAPSHOT] = &object_snapshot,
-	[XML_CHECKPOINT] = &object_checkpoint,
-	[XML_BACKUP] = &object_backup,
-	[XML_NWFILTER] = &object_nwfilter,
-	[XML_NWFILTER_BINDING] = &object_nwfilter_binding,
-	[XML_SECRET] = &object_secret,
-	[XML_INTERFACE] = &object_interface,
-	[XML_NODEDEV] = &object_nodedev,
-	[XML_CPU] = &object_cpu,
+	[XML_NETWORK] = &object_network,       [XML_POOL] = &object_pool,
+	[XML_VOLUME] = &object_volume,	       [XML_SNAPSHOT] = &object_snapshot,
+	[XML_CHECKPOINT] = &object_checkpoint, [XML_BACKUP] = &object_backup,
+	[XML_NWFILTER] = &object_nwfilter,     [XML_NWFILTER_BINDING] = &object_nwfilter_binding,
+	[XML_SECRET] = &object_secret,	       [XML_INTERFACE] = &object_interface,
+	[XML_NODEDEV] = &object_nodedev,       [XML_CPU] = &object_cpu,
 };
 
 void object_free(struct object *object)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/model/schema-rows.h"
 
-#define SIZE_OF_CACHE(at, what)                                     \
-	KEPT(at, EMPTY, SCHEMA_REQUIRED, what),                     \
-	KEPT(at "/@value", UINT, SCHEMA_REQUIRED, "number"),        \
-	KEPT(at "/@unit", WORD, SCHEMA_REQUIRED, "its unit")
+#define SIZE_OF_CACHE(at, what) \
+	KEPT(at, EMPTY, SCHEMA_REQUIRED, what), KEPT(at "/@value", UINT, SCHEMA_REQUIRED, "number"), \
+		KEPT(at "/@unit", WORD, SCHEMA_REQUIRED, "its unit")
 
 /* A guest's CPU, or the host's as <cpu> of the capabilities shows it: that has <arch> and no mode. */
 static const struct schema_row rows[] = {

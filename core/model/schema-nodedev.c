@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "core/model/schema-rows.h"
 
-#define VENDOR_FIELD(at)                                                          \
-	KEPT(at, TEXT, SCHEMA_MANY, "a field of the maker's own"),                \
-	KEPT(at "/@index", WORD, SCHEMA_REQUIRED, "its letter or digit")
+#define VENDOR_FIELD(at) \
+	KEPT(at, TEXT, SCHEMA_MANY, "a field of the maker's own"), \
+		KEPT(at "/@index", WORD, SCHEMA_REQUIRED, "its letter or digit")
 
 static const struct schema_row rows[] = {
 	DONE(".", EMPTY, 0, "a device of the host"),

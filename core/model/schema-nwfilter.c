@@ -4,41 +4,42 @@
 /* Nearly every attribute of a protocol may be a $VARIABLE; core/model/objects-nwfilter.c knows the kinds of value. */
 #define A(protocol, attr, help) KEPT("rule/" protocol "/@" attr, TEXT, 0, help)
 
-#define START(p, help)                         \
+#define START(p, help) \
 	KEPT("rule/" p, EMPTY, SCHEMA_MANY, help), \
-	KEPT_OR("rule/" p "/@match", YESNO, 0, "yes", "no: the rule holds for everything else")
+		KEPT_OR("rule/" p "/@match", YESNO, 0, "yes", "no: the rule holds for everything else")
 
 #define SOURCE_MAC(p) A(p, "srcmacaddr", "hardware address of the sender")
 #define SOURCE_MACS(p) SOURCE_MAC(p), A(p, "srcmacmask", "mask for srcmacaddr")
-#define MACS(p)                                                       \
+#define MACS(p) \
 	SOURCE_MACS(p), A(p, "dstmacaddr", "hardware address of the receiver"), \
 		A(p, "dstmacmask", "mask for dstmacaddr")
-#define IPS(p)                                                                                            \
+#define IPS(p) \
 	A(p, "srcipaddr", "IP address of the sender"), A(p, "srcipmask", "mask for srcipaddr, or its length"), \
-		A(p, "dstipaddr", "IP address of the receiver"), A(p, "dstipmask", "mask for dstipaddr, or its length")
-#define PORTS(p)                                                                                    \
+		A(p, "dstipaddr", "IP address of the receiver"), \
+		A(p, "dstipmask", "mask for dstipaddr, or its length")
+#define PORTS(p) \
 	A(p, "srcportstart", "first port of the sender"), A(p, "srcportend", "last port of the sender"), \
 		A(p, "dstportstart", "first port of the receiver"), A(p, "dstportend", "last port of the receiver")
-#define RANGES(p)                                                                                        \
-	A(p, "srcipfrom", "first address of the sender"), A(p, "srcipto", "last address of the sender"),      \
+#define RANGES(p) \
+	A(p, "srcipfrom", "first address of the sender"), A(p, "srcipto", "last address of the sender"), \
 		A(p, "dstipfrom", "first address of the receiver"), A(p, "dstipto", "last address of the receiver"), \
-		A(p, "dscp", "differentiated services code point, 0 to 63"),                              \
+		A(p, "dscp", "differentiated services code point, 0 to 63"), \
 		A(p, "connlimit-above", "the rule holds beyond this number of connections")
-#define STATES(p)                                                             \
+#define STATES(p) \
 	A(p, "state", "NEW, ESTABLISHED, RELATED, INVALID with commas; or NONE"), \
-		A(p, "ipset", "name of an IP set of the host"),               \
+		A(p, "ipset", "name of an IP set of the host"), \
 		A(p, "ipsetflags", "src and dst, up to six with commas")
 #define END(p) A(p, "comment", "up to 256 characters, kept with the rule")
 
-#define ARP(p, help)                                                                                    \
+#define ARP(p, help) \
 	START(p, help), MACS(p), A(p, "hwtype", "hardware type"), A(p, "protocoltype", "protocol type"), \
-		A(p, "opcode", "a number, or Request, Reply, Request_Reverse, ..."),                     \
-		A(p, "arpsrcmacaddr", "hardware address of the sender in the packet"),                   \
-		A(p, "arpdstmacaddr", "hardware address of the receiver in the packet"),                 \
-		A(p, "arpsrcipaddr", "IP address of the sender in the packet"),                          \
-		A(p, "arpsrcipmask", "mask for arpsrcipaddr"),                                           \
-		A(p, "arpdstipaddr", "IP address of the receiver in the packet"),                        \
-		A(p, "arpdstipmask", "mask for arpdstipaddr"),                                           \
+		A(p, "opcode", "a number, or Request, Reply, Request_Reverse, ..."), \
+		A(p, "arpsrcmacaddr", "hardware address of the sender in the packet"), \
+		A(p, "arpdstmacaddr", "hardware address of the receiver in the packet"), \
+		A(p, "arpsrcipaddr", "IP address of the sender in the packet"), \
+		A(p, "arpsrcipmask", "mask for arpsrcipaddr"), \
+		A(p, "arpdstipaddr", "IP address of the receiver in the packet"), \
+		A(p, "arpdstipmask", "mask for arpdstipaddr"), \
 		A(p, "gratuitous", "yes: announcements of the sender's own address"), END(p)
 #define LAYER4(p, help) \
 	START(p, help), SOURCE_MACS(p), A(p, "dstmacaddr", "hardware address of the receiver"), IPS(p), RANGES(p)

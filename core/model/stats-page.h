@@ -8,13 +8,14 @@
 #include <stdint.h>
 
 /*
- * The page of facts and counters every VM process keeps mapped from a file in its run directory; front ends map it read-only and ask
- * nobody. It stays behind when the process is killed, so it also tells the last known state and reason.
+ * The page of facts and counters every VM process keeps mapped from a file in its run directory; front ends map it
+ * read-only and ask nobody. It stays behind when the process is killed, so it also tells the last known state and
+ * reason.
  *
- * struct stats_state is written as a whole under the sequence lock: seq is odd while it changes (a writer that was killed in
- * between leaves it odd: readers give up after some tries and take it as it is). Everything else is a counter of its own,
- * aligned, written with one relaxed add by one thread, read relaxed. Times are nanoseconds, sizes bytes. Counters only grow
- * during one life of the process. Fields are only ever appended within a version.
+ * struct stats_state is written as a whole under the sequence lock: seq is odd while it changes (a writer that was
+ * killed in between leaves it odd: readers give up after some tries and take it as it is). Everything else is a counter
+ * of its own, aligned, written with one relaxed add by one thread, read relaxed. Times are nanoseconds, sizes bytes.
+ * Counters only grow during one life of the process. Fields are only ever appended within a version.
  */
 #define STATS_PAGE_MAGIC UINT64_C(0x31746174736c646c)
 #define STATS_PAGE_VERSION 1u
@@ -58,7 +59,7 @@ struct stats_disk {
 };
 
 struct stats_nic {
-	char name[32]; /* host side name, or "net0" */
+	char name[32];					    /* host side name, or "net0" */
 	uint64_t rx_bytes, rx_packets, rx_errors, rx_drops; /* as the guest sees them: rx is towards the guest */
 	uint64_t tx_bytes, tx_packets, tx_errors, tx_drops;
 	uint64_t reserved[8];
@@ -72,8 +73,8 @@ struct stats_port {
 
 /* What the balloon driver reports, KiB; UINT64_MAX: not reported. */
 struct stats_balloon {
-	uint64_t actual, swap_in, swap_out, major_fault, minor_fault, unused, available, usable, disk_caches, hugetlb_pgalloc,
-		hugetlb_pgfail, last_update; /* last_update: UNIX seconds */
+	uint64_t actual, swap_in, swap_out, major_fault, minor_fault, unused, available, usable, disk_caches,
+		hugetlb_pgalloc, hugetlb_pgfail, last_update; /* last_update: UNIX seconds */
 };
 
 struct stats_state {
@@ -96,11 +97,11 @@ struct stats_page {
 	uint32_t version, size;
 	uint32_t seq, id;
 	int32_t pid, warden_pid;
-	uint64_t pid_start;	 /* field 22 of /proc/PID/stat, tells a reused pid */
-	int64_t started_us;	 /* UNIX time */
+	uint64_t pid_start; /* field 22 of /proc/PID/stat, tells a reused pid */
+	int64_t started_us; /* UNIX time */
 	char uuid[40];
-	char accel[16];		 /* "kvm", "soft" */
-	uint64_t max_memory;	 /* bytes */
+	char accel[16];	     /* "kvm", "soft" */
+	uint64_t max_memory; /* bytes */
 	uint32_t n_vcpus, n_disks, n_nics, n_ports;
 	struct stats_state state;
 	struct stats_balloon balloon;
@@ -125,8 +126,8 @@ static inline uint64_t stats_get(const uint64_t *counter)
 /* Appends guest output. One thread at a time; cheap enough for every write of a guest. */
 void stats_tail_write(struct stats_page *page, const void *data, size_t len);
 /*
- * The last lines in it, at most max, without control characters and escape sequences; char *, free with g_ptr_array_unref(). Reader: while it is
- * written to, the oldest line may be mixed up.
+ * The last lines in it, at most max, without control characters and escape sequences; char *, free with
+ * g_ptr_array_unref(). Reader: while it is written to, the oldest line may be mixed up.
  */
 GPtrArray *stats_tail_lines(const struct stats_page *page, unsigned max);
 

@@ -9,8 +9,8 @@
 #include "core/base/cleanup.h"
 
 /*
- * What one transient VM is made of: plain data, filled by the command line (later: from a domain definition) and read by
- * vmm/machine.c. Strings are owned by the structure.
+ * What one transient VM is made of: plain data, filled by the command line (later: from a domain definition) and read
+ * by vmm/machine.c. Strings are owned by the structure.
  */
 #define VM_CONFIG_MAX_VCPUS 32u
 #define VM_CONFIG_MIN_MEMORY (UINT64_C(16) << 20) /* bytes */
@@ -97,8 +97,8 @@ DEFINE_AUTOPTR(vm_config, vm_config_free)
 bool vm_config_check(const struct vm_config *config, GError **err);
 
 /*
- * "512M", "2GiB", "1048576": K, M, G, T and KiB... are powers of 1024, KB, MB... powers of 1000; a bare number counts unit bytes each
- * (for --memory: MiB, as virt-install). Refuses signs, fractions, overflow, trailing text.
+ * "512M", "2GiB", "1048576": K, M, G, T and KiB... are powers of 1024, KB, MB... powers of 1000; a bare number counts
+ * unit bytes each (for --memory: MiB, as virt-install). Refuses signs, fractions, overflow, trailing text.
  */
 bool parse_size(const char *text, uint64_t unit, uint64_t *bytes, GError **err);
 
@@ -111,8 +111,8 @@ void vm_disk_config_free(struct vm_disk_config *disk);
 DEFINE_AUTOPTR(vm_disk_config, vm_disk_config_free)
 
 /*
- * "stdio", "none", "unix:PATH", "file:PATH", each with ",target=serial" (also when nothing is said) or ",target=virtio";
- * a comma in PATH is written twice. On failure config is unchanged.
+ * "stdio", "none", "unix:PATH", "file:PATH", each with ",target=serial" (also when nothing is said) or
+ * ",target=virtio"; a comma in PATH is written twice. On failure config is unchanged.
  */
 bool vm_config_set_console(struct vm_config *config, const char *text, GError **err);
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -21,6 +22,8 @@
  *	(no option)	prints "WALL CPU": nanoseconds on the clock and of processor time
  *	--lines		prints "WALL CPU line" for each line of the command's output instead, the last being the one
  *			with MARKER; the times are those of the line's first byte
+ *	--end		takes no MARKER: prints "WALL CPU PEAK" when the command has ended well, its output is thrown away;
+ *			PEAK is the most resident KiB it had
  *	--memory NAME	prints "ALL RAM OWN FILE" instead, resident KiB some time after the marker: of the process, of
  *			its memfd NAME where the guest has its RAM, of its other memory, of pages of the program and
  *			libraries
@@ -38,6 +41,7 @@
 struct stopwatch {
 	const char *marker;
 	bool lines;
+	bool end;
 	const char *ram; /* NULL: memory is not asked for */
 	int timeout_s;
 
@@ -263,9 +267,33 @@ static bool print_memory(struct stopwatch *sw)
 	return true;
 }
 
+/* Lets the command come to its own end. */
+static bool run_to_end(struct stopwatch *sw)
+{
+	int64_t deadline = sw->start + sw->timeout_s * NS_PER_S;
+	char buf[LINE_MAX_BYTES];
+	struct rusage usage;
+	int64_t wall, cpu;
+	int status;
+	ssize_t n;
+
+	while ((n = next_output(sw, buf, sizeof(buf), deadline)) > 0)
+		;
+	if (n < 0)
+		end_command(sw);
+	if (n < 0 || wait4(sw->pid, &status, 0, &usage) != sw->pid)
+		return false;
+	wall = clock_ns(CLOCK_MONOTONIC) - sw->start;
+	cpu = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * NS_PER_S +
+	      (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000;
+	printf("%" PRId64 " %" PRId64 " %ld\n", wall, cpu, usage.ru_maxrss);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
 static void parse_options(struct stopwatch *sw, int argc, char **argv)
 {
 	static const struct option options[] = {
+		{ "end", no_argument, NULL, 'e' },
 		{ "lines", no_argument, NULL, 'l' },
 		{ "memory", required_argument, NULL, 'm' },
 		{ "timeout", required_argument, NULL, 't' },
@@ -274,7 +302,9 @@ static void parse_options(struct stopwatch *sw, int argc, char **argv)
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-		if (c == 'l')
+		if (c == 'e')
+			sw->end = true;
+		else if (c == 'l')
 			sw->lines = true;
 		else if (c == 'm')
 			sw->ram = optarg;
@@ -283,12 +313,13 @@ static void parse_options(struct stopwatch *sw, int argc, char **argv)
 		else
 			exit(2);
 	}
-	if (argc - optind < 2) {
-		fputs("usage: stopwatch [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]\n",
+	if (argc - optind < (sw->end ? 1 : 2)) {
+		fputs("usage: stopwatch --end | [--lines] [--memory NAME] [--timeout S] MARKER COMMAND [ARGUMENT...]\n",
 		      stderr);
 		exit(2);
 	}
-	sw->marker = argv[optind++];
+	if (!sw->end)
+		sw->marker = argv[optind++];
 }
 
 int main(int argc, char **argv)
@@ -303,6 +334,10 @@ int main(int argc, char **argv)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	block_signals(&signals);
 	start_command(&sw, argv + optind, &signals);
+	if (sw.end) {
+		ok = run_to_end(&sw);
+		return caught ? 128 + caught : ok ? 0 : 1;
+	}
 	ok = wait_for_marker(&sw, &wall, &cpu);
 	if (ok && sw.ram)
 		ok = print_memory(&sw);

@@ -24,7 +24,8 @@ struct agent *agent_connect(struct session *session, const struct args *args, ch
 	return agent;
 }
 
-json_t *agent_ask(struct session *session, const struct args *args, const char *command, json_t *arguments, GError **err)
+json_t *agent_ask(struct session *session, const struct args *args, const char *command, json_t *arguments,
+		  GError **err)
 {
 	autoptr(agent) agent = agent_connect(session, args, NULL, err);
 

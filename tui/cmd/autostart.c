@@ -27,7 +27,8 @@ static uint64_t remembered(const json_t *memory, const char *key, uint64_t other
 {
 	const json_t *value = json_object_get(memory, key);
 
-	return json_is_integer(value) && json_integer_value(value) >= 0 ? (uint64_t)json_integer_value(value) : otherwise;
+	return json_is_integer(value) && json_integer_value(value) >= 0 ? (uint64_t)json_integer_value(value) :
+									  otherwise;
 }
 
 static int compare(const void *a, const void *b)
@@ -97,7 +98,8 @@ static bool start_all(struct session *session, GError **err)
 	return !failed || fail(err, LODGE_ERROR_STATE, "%u of %u domains could not be started", failed, list->len);
 }
 
-static bool remember(struct session *session, const struct dom *dom, const char *key, bool given, uint64_t value, GError **err)
+static bool remember(struct session *session, const struct dom *dom, const char *key, bool given, uint64_t value,
+		     GError **err)
 {
 	auto_json json_t *memory = NULL;
 
@@ -122,7 +124,8 @@ static bool mark(struct session *session, const struct dom *dom, const struct ar
 	bool has_order = args_uint(args, "order", &order), has_delay = args_uint(args, "delay", &delay);
 	auto_fd int lock = -1;
 
-	if (!home_writable(session->home, "change autostart", err) || !check_numbers(has_order, order, has_delay, delay, err))
+	if (!home_writable(session->home, "change autostart", err) ||
+	    !check_numbers(has_order, order, has_delay, delay, err))
 		return false;
 	if (!dom->persistent)
 		return fail(err, LODGE_ERROR_STATE, "cannot set autostart for transient domain");
@@ -138,7 +141,8 @@ static bool autostart(struct session *session, const struct args *args, GError *
 	autoptr(dom) dom = NULL;
 
 	if (args_flag(args, "once-all"))
-		return args_string(args, "domain") ? fail(err, LODGE_ERROR_USAGE, "--once-all takes no domain") : start_all(session, err);
+		return args_string(args, "domain") ? fail(err, LODGE_ERROR_USAGE, "--once-all takes no domain") :
+						     start_all(session, err);
 	if (!args_string(args, "domain"))
 		return fail(err, LODGE_ERROR_USAGE, "command 'autostart' requires <domain> option");
 	dom = life_find(session, args, err);
@@ -157,7 +161,9 @@ static const struct arg_row args[] = {
 	{ .name = "disable", .type = ARG_FLAG, .help = "do not start it at boot" },
 	{ .name = "order", .type = ARG_UINT, .help = "smaller numbers are started first, domains without one last" },
 	{ .name = "delay", .type = ARG_UINT, .help = "seconds to wait after its start before the next one's" },
-	{ .name = "once-all", .type = ARG_FLAG, .help = "start every marked domain that does not run: what happens at boot" },
+	{ .name = "once-all",
+	  .type = ARG_FLAG,
+	  .help = "start every marked domain that does not run: what happens at boot" },
 	ARG_END,
 };
 
@@ -166,7 +172,8 @@ const struct command cmd_autostart = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "have a domain started when the host boots",
-	.about = "Marked domains are started by `lodge autostart --once-all`, which lodge-guests.service does at boot (see the guests command).",
+	.about =
+		"Marked domains are started by `lodge autostart --once-all`, which lodge-guests.service does at boot (see the guests command).",
 	.args = args,
 	.exclusive = "disable|order, disable|delay, disable|once-all",
 	.run = autostart,

@@ -42,11 +42,13 @@ static bool change_devices(struct domain *domain, const struct tune_device_param
 		guint64 number;
 
 		if (words[i][0] != '/' || !words[i + 1])
-			return fail(err, LODGE_ERROR_INPUT, "--%s: '%s' is not a list of /path,number pairs", row->name, list);
+			return fail(err, LODGE_ERROR_INPUT, "--%s: '%s' is not a list of /path,number pairs", row->name,
+				    list);
 		if (!g_ascii_string_to_unsigned(words[i + 1], 10, 0, G_MAXINT64, &number, NULL))
 			return fail(err, LODGE_ERROR_INPUT, "--%s: '%s' is not a number", row->name, words[i + 1]);
 		if (!strcmp(row->element, "weight") && number && (number < 10 || number > 1000))
-			return fail(err, LODGE_ERROR_INPUT, "--%s: a weight is from 10 to 1000, or 0 to remove it", row->name);
+			return fail(err, LODGE_ERROR_INPUT, "--%s: a weight is from 10 to 1000, or 0 to remove it",
+				    row->name);
 		set_device(domain, words[i], row->element, words[i + 1]);
 	}
 	return true;
@@ -113,14 +115,19 @@ static bool blkiotune(struct session *session, const struct args *args, GError *
 	}
 	if (!dom || !scope_of(args, dom, &scope, err))
 		return false;
-	return any ? scope_change(session, dom, &scope, change_domain, tune_apply_live, &changes, err) : show(session, dom, &scope, err);
+	return any ? scope_change(session, dom, &scope, change_domain, tune_apply_live, &changes, err) :
+		     show(session, dom, &scope, err);
 }
 
 static const struct arg_row args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN),
 	{ .name = "weight", .type = ARG_INT, .help = "share of disk time, 10 to 1000" },
-	{ .name = "device-weights", .type = ARG_STRING, .help = "the same for single devices: /dev/sda,500,/dev/sdb,200" },
-	{ .name = "device-read-iops-sec", .type = ARG_STRING, .help = "reads a second: /dev/sda,1000,... (0: no limit)" },
+	{ .name = "device-weights",
+	  .type = ARG_STRING,
+	  .help = "the same for single devices: /dev/sda,500,/dev/sdb,200" },
+	{ .name = "device-read-iops-sec",
+	  .type = ARG_STRING,
+	  .help = "reads a second: /dev/sda,1000,... (0: no limit)" },
 	{ .name = "device-write-iops-sec", .type = ARG_STRING, .help = "writes a second" },
 	{ .name = "device-read-bytes-sec", .type = ARG_STRING, .help = "bytes read a second" },
 	{ .name = "device-write-bytes-sec", .type = ARG_STRING, .help = "bytes written a second" },

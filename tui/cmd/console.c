@@ -25,7 +25,9 @@ static bool console(struct session *session, const struct args *args, GError **e
 
 static const struct arg_row args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN_ACTIVE),
-	{ .name = "devname", .type = ARG_DATA, .help = "alias of a serial port, console or channel; the first console" },
+	{ .name = "devname",
+	  .type = ARG_DATA,
+	  .help = "alias of a serial port, console or channel; the first console" },
 	{ .name = "force", .type = ARG_FLAG, .help = "take the console over from whoever has it" },
 	{ .name = "safe", .type = ARG_FLAG, .help = "only when nobody else is attached" },
 	{ .name = "resume", .type = ARG_FLAG, .help = "let a paused guest go on once the console is there" },
@@ -38,11 +40,12 @@ const struct command cmd_console = {
 	.name = "console",
 	.group = GROUP_DOMAIN,
 	.help = "connect to the console of a running domain",
-	.about = "One session may type, any number may watch. What the guest has said before is shown first (256 KiB of it are kept). "
-		 "The session stays through a reboot of the guest and ends with the domain.\n\n"
-		 "Ctrl+] leaves. Directly followed by another key: ? shows the keys, Ctrl+] sends a Ctrl+] to the guest, b sends a "
-		 "break, Ctrl+Z suspends this program; any other key leaves too.\n\n"
-		 "Where standard input is no terminal it is passed to the guest, and the command ends with it.",
+	.about =
+		"One session may type, any number may watch. What the guest has said before is shown first (256 KiB of it are kept). "
+		"The session stays through a reboot of the guest and ends with the domain.\n\n"
+		"Ctrl+] leaves. Directly followed by another key: ? shows the keys, Ctrl+] sends a Ctrl+] to the guest, b sends a "
+		"break, Ctrl+Z suspends this program; any other key leaves too.\n\n"
+		"Where standard input is no terminal it is passed to the guest, and the command ends with it.",
 	.args = args,
 	.run = console,
 };

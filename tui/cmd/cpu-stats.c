@@ -28,13 +28,15 @@ static bool run(struct session *session, const struct args *args, GError **err)
 	const struct {
 		const char *key;
 		uint64_t ns;
-	} rows[] = { { "cpu_time", stats->cpu_ns }, { "user_time", stats->user_ns }, { "system_time", stats->system_ns } };
+	} rows[] = { { "cpu_time", stats->cpu_ns },
+		     { "user_time", stats->user_ns },
+		     { "system_time", stats->system_ns } };
 
 	if (session->format == REPORT_TABLE) {
 		fprintf(session->out, "Total:\n");
 		for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
-			fprintf(session->out, "\t%-12s %9" PRIu64 ".%09" PRIu64 " seconds\n", rows[i].key, rows[i].ns / NS_PER_S,
-				rows[i].ns % NS_PER_S);
+			fprintf(session->out, "\t%-12s %9" PRIu64 ".%09" PRIu64 " seconds\n", rows[i].key,
+				rows[i].ns / NS_PER_S, rows[i].ns % NS_PER_S);
 		return true;
 	}
 	report = report_record(session, "cpu-stats");

@@ -8,7 +8,8 @@ static struct domain *read_definition(const struct args *args, GError **err)
 	const char *path = args_string(args, "file");
 	g_autofree char *text = life_read_file(path, err);
 
-	return text ? domain_parse(text, strlen(text), path, args_flag(args, "validate") ? DOMAIN_VALIDATE : 0, err) : NULL;
+	return text ? domain_parse(text, strlen(text), path, args_flag(args, "validate") ? DOMAIN_VALIDATE : 0, err) :
+		      NULL;
 }
 
 static bool create(struct session *session, const struct args *args, GError **err)
@@ -34,7 +35,11 @@ static bool create(struct session *session, const struct args *args, GError **er
 }
 
 static const struct arg_row args[] = {
-	{ .name = "file", .type = ARG_DATA, .flags = ARG_REQUIRED, .help = "file with a domain definition; - is standard input", .complete = COMPLETE_FILE },
+	{ .name = "file",
+	  .type = ARG_DATA,
+	  .flags = ARG_REQUIRED,
+	  .help = "file with a domain definition; - is standard input",
+	  .complete = COMPLETE_FILE },
 	{ .name = "console", .type = ARG_FLAG, .help = "attach to the console at once" },
 	{ .name = "paused", .type = ARG_FLAG, .help = "leave the guest paused" },
 	{ .name = "autodestroy", .type = ARG_FLAG, .help = "end the guest when this program ends" },
@@ -49,8 +54,9 @@ const struct command cmd_create = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "create and start a domain from an XML file",
-	.about = "The domain is transient: nothing of it is left when it stops. A domain of the same name and UUID that is defined and not "
-		 "running is started with the file's contents instead, and stays defined.",
+	.about =
+		"The domain is transient: nothing of it is left when it stops. A domain of the same name and UUID that is defined and not "
+		"running is started with the file's contents instead, and stays defined.",
 	.args = args,
 	.run = create,
 };

@@ -20,7 +20,11 @@ static bool define(struct session *session, const struct args *args, GError **er
 }
 
 static const struct arg_row args[] = {
-	{ .name = "file", .type = ARG_DATA, .flags = ARG_REQUIRED, .help = "file with a domain definition; - is standard input", .complete = COMPLETE_FILE },
+	{ .name = "file",
+	  .type = ARG_DATA,
+	  .flags = ARG_REQUIRED,
+	  .help = "file with a domain definition; - is standard input",
+	  .complete = COMPLETE_FILE },
 	{ .name = "validate", .type = ARG_FLAG, .help = "refuse elements and attributes that are not in the schema" },
 	ARG_END,
 };
@@ -30,9 +34,10 @@ const struct command cmd_define = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "define a domain from an XML file, or change one",
-	.about = "The domain is not started. A definition with the name and UUID of a defined domain replaces that one; a running VM "
-		 "goes on unchanged until its next start. What the file leaves out (UUID, MAC addresses, controllers, device addresses) "
-		 "is filled in and stays as it is from then on.",
+	.about =
+		"The domain is not started. A definition with the name and UUID of a defined domain replaces that one; a running VM "
+		"goes on unchanged until its next start. What the file leaves out (UUID, MAC addresses, controllers, device addresses) "
+		"is filled in and stays as it is from then on.",
 	.args = args,
 	.run = define,
 };

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "tui/cmd/edit-text.h"
+#include "tui/cmd/editor.h"
 #include "tui/cmd/life.h"
 #include "tui/cmd/scope.h"
 #include "tui/cmd/show.h"
@@ -57,7 +57,7 @@ static bool edit(struct session *session, const struct dom *dom, const struct sc
 
 	if (!before || !home_writable(session->home, "change a domain", err))
 		return false;
-	after = edit_text(*words ? words : before, err);
+	after = editor_text(*words ? words : before, err);
 	if (!after)
 		return false;
 	g_strchomp(after);

@@ -116,7 +116,8 @@ const struct command cmd_domblkinfo = {
 	.name = "domblkinfo",
 	.group = GROUP_MONITOR,
 	.help = "show the sizes of a domain's disks",
-	.about = "Capacity is what the guest sees, allocation what the image takes on the host, physical the length of the file.",
+	.about =
+		"Capacity is what the guest sees, allocation what the image takes on the host, physical the length of the file.",
 	.args = args_domblkinfo,
 	.exclusive = "device|all",
 	.run = run,

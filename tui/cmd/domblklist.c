@@ -94,8 +94,8 @@ static const struct report_column interface_columns[] = {
 	{ .key = NULL },
 };
 
-static const char *const interface_sources[] = { "source/@bridge", "source/@dev", "source/@network", "source/@name",
-						 "source/@path", NULL };
+static const char *const interface_sources[] = { "source/@bridge", "source/@dev",  "source/@network",
+						 "source/@name",   "source/@path", NULL };
 
 static void add_interface(struct report *report, xmlNode *interface)
 {
@@ -142,11 +142,19 @@ static bool run_getlink(struct session *session, const struct args *args, GError
 	autoptr(domain) domain = read_definition(session, args, "config", err);
 	xmlNode *interface = domain ? find_interface(domain, key) : NULL;
 	g_autofree char *state = interface ? xml_get(interface, "link/@state") : NULL;
+	struct report *report;
 
 	if (!domain)
 		return false;
 	if (!interface)
 		return fail(err, LODGE_ERROR_STATE, "Interface '%s' not found.", key);
+	if (session->format != REPORT_TABLE) {
+		report = report_record(session, "interface");
+		report_field(report, "interface", "Interface", key);
+		report_field(report, "link", "Link", state ? state : "up");
+		report_end(report);
+		return true;
+	}
 	/* As virsh the end of the line is the blank line behind every command. */
 	fprintf(session->out, "%s %s%s", key, state ? state : "up", session->as_virsh ? "" : "\n");
 	return true;
@@ -169,7 +177,10 @@ static const struct arg_row domiflist_args[] = {
 
 static const struct arg_row getlink_args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN),
-	{ .name = "interface", .type = ARG_DATA, .flags = ARG_REQUIRED, .help = "the host's side or the MAC address",
+	{ .name = "interface",
+	  .type = ARG_DATA,
+	  .flags = ARG_REQUIRED,
+	  .help = "the host's side or the MAC address",
 	  .complete = COMPLETE_INTERFACE },
 	{ .name = "config", .type = ARG_FLAG, .help = "of the stored definition" },
 	{ .name = "persistent", .type = ARG_FLAG, .flags = ARG_HIDDEN, .help = "the same as --config" },

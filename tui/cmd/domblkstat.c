@@ -86,7 +86,8 @@ static bool domblkstat(struct session *session, const struct args *args, GError 
 		if (!one)
 			return fail(err, LODGE_ERROR_INPUT, "invalid argument: invalid path: %s", device);
 		if (!one->counters)
-			return fail(err, LODGE_ERROR_STATE, "disk '%s' has no statistics in the running domain", device);
+			return fail(err, LODGE_ERROR_STATE, "disk '%s' has no statistics in the running domain",
+				    device);
 	}
 	for (unsigned d = 0; d < stats->disks->len; d++) {
 		const struct dom_disk *disk = stats->disks->pdata[d];
@@ -100,7 +101,10 @@ static bool domblkstat(struct session *session, const struct args *args, GError 
 
 static const struct arg_row args_domblkstat[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN_ACTIVE),
-	{ .name = "device", .type = ARG_DATA, .flags = ARG_EMPTY_OK, .help = "target or image path; without it, the sum of all disks",
+	{ .name = "device",
+	  .type = ARG_DATA,
+	  .flags = ARG_EMPTY_OK,
+	  .help = "target or image path; without it, the sum of all disks",
 	  .complete = COMPLETE_DISK },
 	{ .name = "human", .type = ARG_FLAG, .help = "in words" },
 	ARG_END,
@@ -117,7 +121,9 @@ const struct command cmd_domblkstat = {
 static bool domblkerror(struct session *session, const struct args *args, GError **err)
 {
 	static const struct report_column columns[] = {
-		{ .key = "device", .title = "Device" }, { .key = "error", .title = "Error" }, { .key = NULL },
+		{ .key = "device", .title = "Device" },
+		{ .key = "error", .title = "Error" },
+		{ .key = NULL },
 	};
 	bool table = session->format == REPORT_TABLE, any = false;
 	struct report *report = NULL;

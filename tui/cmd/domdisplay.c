@@ -27,7 +27,10 @@ static bool run(struct session *session, const struct args *args, GError **err)
 static const struct arg_row domdisplay_args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN_ACTIVE),
 	{ .name = "include-password", .type = ARG_FLAG, .help = "with the password in the URI" },
-	{ .name = "type", .type = ARG_STRING, .help = "the display of this kind", .complete = COMPLETE_WORDS,
+	{ .name = "type",
+	  .type = ARG_STRING,
+	  .help = "the display of this kind",
+	  .complete = COMPLETE_WORDS,
 	  .values = "vnc|spice|rdp|dbus" },
 	{ .name = "all", .type = ARG_FLAG, .help = "every display, not only the first" },
 	ARG_END,

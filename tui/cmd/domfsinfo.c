@@ -23,7 +23,8 @@ static char *disk_target(const struct domain *domain, const json_t *disk)
 		if (serial && *serial && xml_is(n, "serial", serial))
 			return g_steal_pointer(&target);
 		/* A partition: "vda1" is on "vda". */
-		if (base && g_str_has_prefix(base, target) && !base[strlen(target) + strspn(base + strlen(target), "0123456789")])
+		if (base && g_str_has_prefix(base, target) &&
+		    !base[strlen(target) + strspn(base + strlen(target), "0123456789")])
 			return g_steal_pointer(&target);
 	}
 	return NULL;
@@ -35,7 +36,8 @@ static char *targets(const struct domain *domain, const json_t *disks)
 	const json_t *disk;
 	size_t i;
 
-	json_array_foreach(disks, i, disk) {
+	json_array_foreach(disks, i, disk)
+	{
 		g_autofree char *target = disk_target(domain, disk);
 
 		if (target)
@@ -58,7 +60,8 @@ static void show(struct session *session, const struct domain *domain, const jso
 	const json_t *fs;
 	size_t i;
 
-	json_array_foreach(list, i, fs) {
+	json_array_foreach(list, i, fs)
+	{
 		g_autofree char *target = targets(domain, json_object_get(fs, "disk"));
 
 		report_text(report, agent_string(fs, "mountpoint"));

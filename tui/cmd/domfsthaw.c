@@ -7,7 +7,8 @@ static bool domfsthaw(struct session *session, const struct args *args, GError *
 	auto_json json_t *answer = NULL;
 
 	if (args_rest(args)[0])
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "specifying mountpoints is not supported: the agent thaws them all");
+		return fail(err, LODGE_ERROR_UNSUPPORTED,
+			    "specifying mountpoints is not supported: the agent thaws them all");
 	answer = agent_ask(session, args, "guest-fsfreeze-thaw", NULL, err);
 	if (answer)
 		session_say(session, "Thawed %" JSON_INTEGER_FORMAT " filesystem(s)\n", json_integer_value(answer));

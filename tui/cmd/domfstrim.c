@@ -8,7 +8,8 @@ static bool domfstrim(struct session *session, const struct args *args, GError *
 	uint64_t minimum = 0;
 
 	if (args_string(args, "mountpoint"))
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "the agent trims every file system: --mountpoint is not possible");
+		return fail(err, LODGE_ERROR_UNSUPPORTED,
+			    "the agent trims every file system: --mountpoint is not possible");
 	args_uint(args, "minimum", &minimum);
 	answer = agent_ask(session, args, "guest-fstrim",
 			   minimum ? json_pack("{s:I}", "minimum", (json_int_t)minimum) : NULL, err);

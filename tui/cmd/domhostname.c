@@ -3,6 +3,7 @@
 
 #include "core/base/error.h"
 #include "tui/cmd/agent.h"
+#include "tui/cmd/show.h"
 #include "tui/text.h"
 
 static bool domhostname(struct session *session, const struct args *args, GError **err)
@@ -19,13 +20,16 @@ static bool domhostname(struct session *session, const struct args *args, GError
 	if (!agent_string(answer, "host-name"))
 		return fail(err, LODGE_ERROR_GUEST, "no hostname found: the guest agent gives none");
 	name = text_message(agent_string(answer, "host-name"));
-	fprintf(session->out, "%s\n", name);
+	show_text(session, "hostname", name);
 	return true;
 }
 
 static const struct arg_row args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN_ACTIVE),
-	{ .name = "source", .type = ARG_STRING, .help = "who is asked: agent (the default) or lease", .values = "agent|lease",
+	{ .name = "source",
+	  .type = ARG_STRING,
+	  .help = "who is asked: agent (the default) or lease",
+	  .values = "agent|lease",
 	  .complete = COMPLETE_WORDS },
 	ARG_END,
 };

@@ -12,10 +12,10 @@ static const struct {
 	const char *key;
 	size_t offset;
 } rows[] = {
-	{ "rx_bytes", offsetof(struct stats_nic, rx_bytes) },	{ "rx_packets", offsetof(struct stats_nic, rx_packets) },
-	{ "rx_errs", offsetof(struct stats_nic, rx_errors) },	{ "rx_drop", offsetof(struct stats_nic, rx_drops) },
-	{ "tx_bytes", offsetof(struct stats_nic, tx_bytes) },	{ "tx_packets", offsetof(struct stats_nic, tx_packets) },
-	{ "tx_errs", offsetof(struct stats_nic, tx_errors) },	{ "tx_drop", offsetof(struct stats_nic, tx_drops) },
+	{ "rx_bytes", offsetof(struct stats_nic, rx_bytes) }, { "rx_packets", offsetof(struct stats_nic, rx_packets) },
+	{ "rx_errs", offsetof(struct stats_nic, rx_errors) }, { "rx_drop", offsetof(struct stats_nic, rx_drops) },
+	{ "tx_bytes", offsetof(struct stats_nic, tx_bytes) }, { "tx_packets", offsetof(struct stats_nic, tx_packets) },
+	{ "tx_errs", offsetof(struct stats_nic, tx_errors) }, { "tx_drop", offsetof(struct stats_nic, tx_drops) },
 };
 
 static uint64_t value_of(const struct stats_nic *nic, size_t row)
@@ -82,15 +82,19 @@ static bool run(struct session *session, const struct args *args, GError **err)
 	if (!nic)
 		nic = find_mac(session->home, stats, name);
 	if (!nic)
-		return fail(err, LODGE_ERROR_INPUT, "Failed to get interface stats %s %s: '%s' is not a known interface", dom->name,
-			    name, name);
+		return fail(err, LODGE_ERROR_INPUT,
+			    "Failed to get interface stats %s %s: '%s' is not a known interface", dom->name, name,
+			    name);
 	show(session, name, nic);
 	return true;
 }
 
 static const struct arg_row args_domifstat[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN_ACTIVE),
-	{ .name = "interface", .type = ARG_DATA, .flags = ARG_REQUIRED, .help = "interface by name or MAC address",
+	{ .name = "interface",
+	  .type = ARG_DATA,
+	  .flags = ARG_REQUIRED,
+	  .help = "interface by name or MAC address",
 	  .complete = COMPLETE_INTERFACE },
 	ARG_END,
 };

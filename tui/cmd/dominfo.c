@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdlib.h>
 
-#include "core/stats.h"
 #include "core/model/xml.h"
+#include "core/stats.h"
 #include "tui/cmd/life.h"
 #include "tui/report.h"
 
@@ -72,9 +72,8 @@ const struct command cmd_dominfo = {
 	.name = "dominfo",
 	.group = GROUP_MONITOR,
 	.help = "show the main facts of a domain",
-	.about =
-		"CPU time is that of the whole VM process since it started. Used memory is what the balloon leaves "
-		"to the guest.",
+	.about = "CPU time is that of the whole VM process since it started. Used memory is what the balloon leaves "
+		 "to the guest.",
 	.args = dominfo_args,
 	.run = run,
 };

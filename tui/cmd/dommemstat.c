@@ -41,8 +41,9 @@ static void put_nothing(void *opaque, const char *key, const char *value)
 static bool set_period(struct domain *domain, void *opaque, GError **err)
 {
 	const uint64_t *period = opaque;
+	xmlNode *balloon = xml_find(domain->root, "devices/memballoon");
 
-	if (!xml_find(domain->root, "devices/memballoon") || xml_is(xml_find(domain->root, "devices/memballoon"), "@model", "none"))
+	if (!balloon || xml_is(balloon, "@model", "none"))
 		return fail(err, LODGE_ERROR_STATE, "memory balloon is not enabled for the domain");
 	if (*period)
 		xml_setf(domain->root, "devices/memballoon/stats/@period", "%" PRIu64, *period);
@@ -51,7 +52,8 @@ static bool set_period(struct domain *domain, void *opaque, GError **err)
 	return true;
 }
 
-static bool change_period(struct session *session, const struct args *args, const struct dom *dom, uint64_t period, GError **err)
+static bool change_period(struct session *session, const struct args *args, const struct dom *dom, uint64_t period,
+			  GError **err)
 {
 	struct scope scope;
 
@@ -60,7 +62,8 @@ static bool change_period(struct session *session, const struct args *args, cons
 	if (!scope_of(args, dom, &scope, err))
 		return false;
 	if (scope.live)
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "the period of a running domain's memory statistics cannot be changed: use --config");
+		return fail(err, LODGE_ERROR_UNSUPPORTED,
+			    "the period of a running domain's memory statistics cannot be changed: use --config");
 	return scope_change(session, dom, &scope, set_period, NULL, &period, err);
 }
 
@@ -77,7 +80,8 @@ static bool dommemstat(struct session *session, const struct args *args, GError 
 	if (args_uint(args, "period", &period))
 		return change_period(session, args, dom, period, err);
 	if (!dom->page)
-		return fail(err, LODGE_ERROR_STATE, "Failed to get memory statistics for domain '%s'\ndomain is not running", dom->name);
+		return fail(err, LODGE_ERROR_STATE,
+			    "Failed to get memory statistics for domain '%s'\ndomain is not running", dom->name);
 	stats = dom_stats_read(session->home, dom, dom_stats_want(STATS_GROUP_BALLOON));
 	if (session->format != REPORT_TABLE)
 		output.report = report_record(session, "memory");
@@ -98,8 +102,9 @@ const struct command cmd_dommemstat = {
 	.name = "dommemstat",
 	.group = GROUP_MONITOR,
 	.help = "show statistics of a running domain's memory",
-	.about = "In KiB, as the guest's balloon driver tells: without one only what the host sees, actual (what the guest was given) and "
-		 "rss (what of it takes host memory).",
+	.about =
+		"In KiB, as the guest's balloon driver tells: without one only what the host sees, actual (what the guest "
+		"was given) and rss (what of it takes host memory).",
 	.args = args,
 	.exclusive = SCOPE_EXCLUSIVE,
 	.run = dommemstat,

@@ -12,11 +12,16 @@ static const struct {
 	const char *flag;
 	unsigned group;
 } group_rows[] = {
-	{ "state", STATS_GROUP_STATE },		{ "cpu-total", STATS_GROUP_CPU_TOTAL },
-	{ "balloon", STATS_GROUP_BALLOON },	{ "vcpu", STATS_GROUP_VCPU },
-	{ "interface", STATS_GROUP_INTERFACE }, { "block", STATS_GROUP_BLOCK },
-	{ "perf", STATS_GROUP_PERF },		{ "iothread", STATS_GROUP_IOTHREAD },
-	{ "memory", STATS_GROUP_MEMORY },	{ "dirtyrate", STATS_GROUP_DIRTYRATE },
+	{ "state", STATS_GROUP_STATE },
+	{ "cpu-total", STATS_GROUP_CPU_TOTAL },
+	{ "balloon", STATS_GROUP_BALLOON },
+	{ "vcpu", STATS_GROUP_VCPU },
+	{ "interface", STATS_GROUP_INTERFACE },
+	{ "block", STATS_GROUP_BLOCK },
+	{ "perf", STATS_GROUP_PERF },
+	{ "iothread", STATS_GROUP_IOTHREAD },
+	{ "memory", STATS_GROUP_MEMORY },
+	{ "dirtyrate", STATS_GROUP_DIRTYRATE },
 	{ "vm", STATS_GROUP_VM },
 };
 
@@ -72,7 +77,7 @@ static bool listed(const struct dom *dom, unsigned lists)
 /* Where the values go: one printer for each format. */
 struct printer {
 	struct session *session;
-	json_t *all, *object; /* JSON */
+	json_t *all, *object;  /* JSON */
 	struct report *report; /* CSV, XML */
 	const char *name;
 	unsigned n;
@@ -208,8 +213,8 @@ static bool pick_groups(const struct args *args, unsigned *groups, GError **err)
 			continue;
 		*groups |= group_rows[i].group;
 		if (args_flag(args, "enforce") && (group_rows[i].group & STATS_GROUPS_NONE))
-			return fail(err, LODGE_ERROR_UNSUPPORTED, "statistics group '%s' is not gathered by this version",
-				    group_rows[i].flag);
+			return fail(err, LODGE_ERROR_UNSUPPORTED,
+				    "statistics group '%s' is not gathered by this version", group_rows[i].flag);
 	}
 	if (!*groups)
 		*groups = STATS_GROUPS_ALL & ~STATS_GROUP_VM;
@@ -276,10 +281,11 @@ const struct command cmd_domstats = {
 	.name = "domstats",
 	.group = GROUP_MONITOR,
 	.help = "show statistics of one, several or all domains",
-	.about = "Without a group, all of them but --vm are shown. Times are nanoseconds, sizes bytes, memory KiB. Names ending in\n"
-		 ".sum are counters of the VM's own exits and events; they need no rights and cost the guest nothing.\n"
-		 "\n"
-		 "Groups that are not gathered yet (perf, iothread, memory, dirtyrate) show nothing, or fail with --enforce.",
+	.about =
+		"Without a group, all of them but --vm are shown. Times are nanoseconds, sizes bytes, memory KiB. Names ending in\n"
+		".sum are counters of the VM's own exits and events; they need no rights and cost the guest nothing.\n"
+		"\n"
+		"Groups that are not gathered yet (perf, iothread, memory, dirtyrate) show nothing, or fail with --enforce.",
 	.args = args_domstats,
 	.run = run,
 };

@@ -35,8 +35,8 @@ static bool set(struct session *session, const struct args *args, int64_t ns, GE
 
 	if (!home || !home_writable(home, "set a guest's time", err))
 		return false;
-	answer = agent_ask(session, args, "guest-set-time",
-			   ns < 0 ? NULL : json_pack("{s:I}", "time", (json_int_t)ns), err);
+	answer = agent_ask(session, args, "guest-set-time", ns < 0 ? NULL : json_pack("{s:I}", "time", (json_int_t)ns),
+			   err);
 	return answer != NULL;
 }
 

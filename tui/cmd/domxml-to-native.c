@@ -40,7 +40,7 @@ static const struct arg_row args[] = {
 	{ .name = "format", .type = ARG_DATA, .flags = ARG_REQUIRED, .help = "what is printed: qemu-argv" },
 	{ .name = "domain", .type = ARG_STRING, .help = "domain name, id or uuid", .complete = COMPLETE_DOMAIN },
 	{ .name = "xml",
-	  .type = ARG_STRING,
+	  .type = ARG_DATA,
 	  .help = "file with a definition, - for standard input",
 	  .complete = COMPLETE_FILE },
 	ARG_END,

@@ -171,10 +171,9 @@ const struct command cmd_dump = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "write a domain's memory and registers to a core file",
-	.about =
-		"The file is an ELF core for crash and gdb: one PT_LOAD segment for each range of memory, one "
+	.about = "The file is an ELF core for crash and gdb: one PT_LOAD segment for each range of memory, one "
 		 "NT_PRSTATUS note for each vCPU. "
-		"Memory the guest has never used takes no room in it. The guest stands still until the file is whole.",
+		 "Memory the guest has never used takes no room in it. The guest stands still until the file is whole.",
 	.args = args,
 	.exclusive = "live|crash, live|reset, crash|reset",
 	.run = dump,

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/error.h"
-#include "core/base/fd.h"
+#include "tui/cmd/editor.h"
 #include "tui/cmd/life.h"
 
 /*
@@ -28,56 +24,6 @@ static void edit_clear(struct edit *edit)
 		unlink(edit->path);
 	g_free(edit->path);
 	g_free(edit->original);
-}
-
-static bool write_all(int fd, const char *text, size_t len)
-{
-	while (len) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return false;
-		text += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
-
-static bool edit_open(struct edit *edit, GError **err)
-{
-	auto_fd int fd = -1;
-
-	edit->path = g_build_filename(g_get_tmp_dir(), "lodge-XXXXXX.xml", NULL);
-	fd = g_mkstemp_full(edit->path, O_RDWR | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return fail_errno(err, "%s: cannot make a file to edit", edit->path);
-	return write_all(fd, edit->original, strlen(edit->original)) || fail_errno(err, "%s: cannot write", edit->path);
-}
-
-static const char *editor_name(void)
-{
-	const char *editor = g_getenv("VISUAL");
-
-	if (!editor || !*editor)
-		editor = g_getenv("EDITOR");
-	return editor && *editor ? editor : "vi";
-}
-
-/* $EDITOR may be a command with arguments; the shell takes it apart, the file's name is passed beside it. */
-static bool run_editor(const char *path, GError **err)
-{
-	g_autofree char *script = g_strdup_printf("%s \"$1\"", editor_name());
-	g_autofree char *file = g_strdup(path);
-	char *argv[] = { "/bin/sh", "-c", script, "sh", file, NULL };
-	int status;
-
-	if (!g_spawn_sync(NULL, argv, NULL, G_SPAWN_CHILD_INHERITS_STDIN, NULL, NULL, NULL, NULL, &status, err))
-		return false;
-	if (WIFEXITED(status) && !WEXITSTATUS(status))
-		return true;
-	return fail(err, LODGE_ERROR_STATE, "the editor (%s) failed", editor_name());
 }
 
 enum answer { ANSWER_AGAIN, ANSWER_FORCE, ANSWER_GIVE_UP };
@@ -132,7 +78,7 @@ static bool edit_loop(struct edit *edit, const struct domain *before, bool *chan
 		g_autoptr(GError) refused = NULL;
 		enum answer answer;
 
-		if (!run_editor(edit->path, err))
+		if (!editor_run(edit->path, err))
 			return false;
 		if (take(edit, before, changed, &refused))
 			return true;
@@ -165,7 +111,8 @@ static bool edit(struct session *session, const struct args *args, GError **err)
 	if (!before)
 		return false;
 	edit.original = domain_format(before, DOMAIN_SECRET | DOMAIN_INACTIVE);
-	if (!edit_open(&edit, err) || !edit_loop(&edit, before, &changed, err))
+	edit.path = editor_file(edit.original, ".xml", err);
+	if (!edit.path || !edit_loop(&edit, before, &changed, err))
 		return false;
 	session_say(session, "Domain '%s' XML configuration %s.\n", dom->name, changed ? "edited" : "not changed");
 	return true;
@@ -173,7 +120,9 @@ static bool edit(struct session *session, const struct args *args, GError **err)
 
 static const struct arg_row args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN),
-	{ .name = "skip-validate", .type = ARG_FLAG, .help = "accept elements and attributes that are not in the schema" },
+	{ .name = "skip-validate",
+	  .type = ARG_FLAG,
+	  .help = "accept elements and attributes that are not in the schema" },
 	ARG_END,
 };
 
@@ -182,7 +131,8 @@ const struct command cmd_edit = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "edit a domain's definition",
-	.about = "Opens it in $VISUAL, $EDITOR or vi. A refused text is offered again and never lost. A running VM goes on unchanged until its next start.",
+	.about =
+		"Opens it in $VISUAL, $EDITOR or vi. A refused text is offered again and never lost. A running VM goes on unchanged until its next start.",
 	.args = args,
 	.run = edit,
 };

@@ -14,7 +14,8 @@ static void add_users(struct agent_facts *facts, const json_t *users)
 	size_t i;
 
 	agent_facts_add_number(facts, (json_int_t)json_array_size(users), "user.count");
-	json_array_foreach(users, i, user) {
+	json_array_foreach(users, i, user)
+	{
 		double login = json_number_value(json_object_get(user, "login-time"));
 
 		agent_facts_add(facts, agent_string(user, "user"), "user.%zu.name", i);
@@ -27,8 +28,8 @@ static void add_users(struct agent_facts *facts, const json_t *users)
 static void add_os(struct agent_facts *facts, const json_t *os)
 {
 	static const char *const members[] = {
-		"id", "name", "pretty-name", "version", "version-id", "machine", "variant", "variant-id",
-		"kernel-release", "kernel-version",
+		"id",	   "name",    "pretty-name", "version",	       "version-id",
+		"machine", "variant", "variant-id",  "kernel-release", "kernel-version",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(members); i++)
@@ -52,7 +53,8 @@ static void add_fs_disks(struct agent_facts *facts, size_t fs, const json_t *dis
 	size_t i;
 
 	agent_facts_add_number(facts, (json_int_t)json_array_size(disks), "fs.%zu.disk.count", fs);
-	json_array_foreach(disks, i, disk) {
+	json_array_foreach(disks, i, disk)
+	{
 		agent_facts_add(facts, agent_string(disk, "serial"), "fs.%zu.disk.%zu.serial", fs, i);
 		agent_facts_add(facts, agent_string(disk, "dev"), "fs.%zu.disk.%zu.device", fs, i);
 	}
@@ -64,7 +66,8 @@ static void add_filesystems(struct agent_facts *facts, const json_t *list)
 	size_t i;
 
 	agent_facts_add_number(facts, (json_int_t)json_array_size(list), "fs.count");
-	json_array_foreach(list, i, fs) {
+	json_array_foreach(list, i, fs)
+	{
 		agent_facts_add(facts, agent_string(fs, "name"), "fs.%zu.name", i);
 		agent_facts_add(facts, agent_string(fs, "mountpoint"), "fs.%zu.mountpoint", i);
 		agent_facts_add(facts, agent_string(fs, "type"), "fs.%zu.fstype", i);
@@ -94,12 +97,13 @@ static void add_disks(struct agent_facts *facts, const json_t *list)
 	size_t i;
 
 	agent_facts_add_number(facts, (json_int_t)json_array_size(list), "disk.count");
-	json_array_foreach(list, i, disk) {
+	json_array_foreach(list, i, disk)
+	{
 		const json_t *address = json_object_get(disk, "address");
 
 		agent_facts_add(facts, agent_string(disk, "name"), "disk.%zu.name", i);
-		agent_facts_add(facts, json_is_true(json_object_get(disk, "partition")) ? "yes" : "no", "disk.%zu.partition",
-				i);
+		agent_facts_add(facts, json_is_true(json_object_get(disk, "partition")) ? "yes" : "no",
+				"disk.%zu.partition", i);
 		add_dependencies(facts, i, json_object_get(disk, "dependencies"));
 		agent_facts_add(facts, agent_string(address, "serial"), "disk.%zu.serial", i);
 		agent_facts_add(facts, agent_string(disk, "alias"), "disk.%zu.guest_alias", i);
@@ -113,7 +117,8 @@ static void add_addresses(struct agent_facts *facts, size_t interface, const jso
 	size_t i;
 
 	agent_facts_add_number(facts, (json_int_t)json_array_size(addresses), "if.%zu.addr.count", interface);
-	json_array_foreach(addresses, i, address) {
+	json_array_foreach(addresses, i, address)
+	{
 		agent_facts_add(facts, agent_string(address, "ip-address-type"), "if.%zu.addr.%zu.type", interface, i);
 		agent_facts_add(facts, agent_string(address, "ip-address"), "if.%zu.addr.%zu.addr", interface, i);
 		agent_facts_add_number(facts, agent_int(address, "prefix"), "if.%zu.addr.%zu.prefix", interface, i);
@@ -126,7 +131,8 @@ static void add_interfaces(struct agent_facts *facts, const json_t *list)
 	size_t i;
 
 	agent_facts_add_number(facts, (json_int_t)json_array_size(list), "if.count");
-	json_array_foreach(list, i, interface) {
+	json_array_foreach(list, i, interface)
+	{
 		agent_facts_add(facts, agent_string(interface, "name"), "if.%zu.name", i);
 		agent_facts_add(facts, agent_string(interface, "hardware-address"), "if.%zu.hwaddr", i);
 		add_addresses(facts, i, json_object_get(interface, "ip-addresses"));

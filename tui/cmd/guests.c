@@ -19,11 +19,11 @@
 #define CONF_MAX 65536u
 
 struct settings {
-	bool start_running;  /* ON_BOOT=start: those that ran at the last stop as well as the marked ones */
+	bool start_running;   /* ON_BOOT=start: those that ran at the last stop as well as the marked ones */
 	uint64_t start_delay; /* seconds between two starts */
-	bool ignore_stop;    /* ON_SHUTDOWN=ignore */
-	uint64_t parallel;   /* asked to shut down at the same time; 0: one after the other */
-	uint64_t timeout;    /* seconds; 0: wait for ever */
+	bool ignore_stop;     /* ON_SHUTDOWN=ignore */
+	uint64_t parallel;    /* asked to shut down at the same time; 0: one after the other */
+	uint64_t timeout;     /* seconds; 0: wait for ever */
 };
 
 static bool set_number(uint64_t *number, const char *value, const char *where, GError **err)
@@ -47,7 +47,8 @@ static bool set(struct settings *settings, const char *key, const char *value, c
 	if (!strcmp(key, "START_DELAY"))
 		return set_number(&settings->start_delay, value, where, err);
 	if (!strcmp(key, "ON_SHUTDOWN") && !strcmp(value, "suspend"))
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "%s: saving VMs is not there yet; use shutdown or ignore", where);
+		return fail(err, LODGE_ERROR_UNSUPPORTED, "%s: saving VMs is not there yet; use shutdown or ignore",
+			    where);
 	if (!strcmp(key, "ON_SHUTDOWN"))
 		return set_word(&settings->ignore_stop, value, "ignore", "shutdown", where, err);
 	if (!strcmp(key, "PARALLEL_SHUTDOWN"))
@@ -55,7 +56,8 @@ static bool set(struct settings *settings, const char *key, const char *value, c
 	if (!strcmp(key, "SHUTDOWN_TIMEOUT"))
 		return set_number(&settings->timeout, value, where, err);
 	return fail(err, LODGE_ERROR_INPUT,
-		    "%s: unknown key %s; allowed: ON_BOOT START_DELAY ON_SHUTDOWN PARALLEL_SHUTDOWN SHUTDOWN_TIMEOUT", where, key);
+		    "%s: unknown key %s; allowed: ON_BOOT START_DELAY ON_SHUTDOWN PARALLEL_SHUTDOWN SHUTDOWN_TIMEOUT",
+		    where, key);
 }
 
 static bool set_line(struct settings *settings, char *line, const char *where, GError **err)
@@ -131,7 +133,8 @@ static bool start(struct session *session, const struct settings *settings, GErr
 		if (!dom || dom->id >= 0 || dom->autostart)
 			continue;
 		if (operate_start(session->home, dom, &options, NULL, &error) < 0) {
-			fprintf(session->err_out, "error: Failed to start domain '%s': %s\n", dom->name, error->message);
+			fprintf(session->err_out, "error: Failed to start domain '%s': %s\n", dom->name,
+				error->message);
 			failed++;
 			continue;
 		}
@@ -164,7 +167,8 @@ static int left_ms(int64_t deadline)
 /* The oldest one asked is waited for; then the next is asked. */
 static guint stop_all(struct session *session, const GPtrArray *doms, const struct settings *settings)
 {
-	int64_t deadline = settings->timeout ? g_get_monotonic_time() + (int64_t)settings->timeout * G_USEC_PER_SEC : INT64_MAX;
+	int64_t deadline = settings->timeout ? g_get_monotonic_time() + (int64_t)settings->timeout * G_USEC_PER_SEC :
+					       INT64_MAX;
 	guint at_once = (guint)MAX(1, settings->parallel), asked = 0, still = 0;
 
 	for (guint i = 0; i < doms->len; i++) {
@@ -190,7 +194,8 @@ static bool stop(struct session *session, const struct settings *settings, GErro
 	if (settings->ignore_stop)
 		return true;
 	still = stop_all(session, doms, settings);
-	return !still || fail(err, LODGE_ERROR_STATE, "%u domains still run after %" G_GUINT64_FORMAT " seconds", still, settings->timeout);
+	return !still || fail(err, LODGE_ERROR_STATE, "%u domains still run after %" G_GUINT64_FORMAT " seconds", still,
+			      settings->timeout);
 }
 
 static bool guests(struct session *session, const struct args *args, GError **err)
@@ -206,8 +211,12 @@ static bool guests(struct session *session, const struct args *args, GError **er
 }
 
 static const struct arg_row args[] = {
-	{ .name = "action", .type = ARG_DATA, .flags = ARG_REQUIRED, .help = "start: those that ran at the last stop; stop: shut every VM down and wait",
-	  .complete = COMPLETE_WORDS, .values = "start|stop" },
+	{ .name = "action",
+	  .type = ARG_DATA,
+	  .flags = ARG_REQUIRED,
+	  .help = "start: those that ran at the last stop; stop: shut every VM down and wait",
+	  .complete = COMPLETE_WORDS,
+	  .values = "start|stop" },
 	ARG_END,
 };
 
@@ -216,10 +225,11 @@ const struct command cmd_guests = {
 	.group = GROUP_LODGE,
 	.flags = COMMAND_CHANGES | COMMAND_LODGE,
 	.help = "what becomes of VMs when the host boots and shuts down",
-	.about = "lodge-guests.service runs it. Settings are in guests.conf in the configuration directory, with the names of libvirt-guests: "
-		 "ON_BOOT=start|ignore, START_DELAY=seconds, ON_SHUTDOWN=shutdown|ignore, PARALLEL_SHUTDOWN=count, SHUTDOWN_TIMEOUT=seconds "
-		 "(0: wait for ever).\n\n"
-		 "Domains marked for autostart are started by autostart --once-all, by their order.",
+	.about =
+		"lodge-guests.service runs it. Settings are in guests.conf in the configuration directory, with the names of libvirt-guests: "
+		"ON_BOOT=start|ignore, START_DELAY=seconds, ON_SHUTDOWN=shutdown|ignore, PARALLEL_SHUTDOWN=count, SHUTDOWN_TIMEOUT=seconds "
+		"(0: wait for ever).\n\n"
+		"Domains marked for autostart are started by autostart --once-all, by their order.",
 	.args = args,
 	.run = guests,
 };

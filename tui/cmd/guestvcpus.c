@@ -12,7 +12,8 @@ static char *format_cpus(const json_t *vcpus, enum what what)
 	char *text;
 	size_t i;
 
-	json_array_foreach(vcpus, i, vcpu) {
+	json_array_foreach(vcpus, i, vcpu)
+	{
 		json_int_t id = agent_int(vcpu, "logical-id");
 
 		if (id < 0 || id >= (json_int_t)CPUSET_MAX ||
@@ -44,7 +45,8 @@ static bool has_cpu(const json_t *vcpus, unsigned id)
 	const json_t *vcpu;
 	size_t i;
 
-	json_array_foreach(vcpus, i, vcpu) {
+	json_array_foreach(vcpus, i, vcpu)
+	{
 		if (agent_int(vcpu, "logical-id") == (json_int_t)id)
 			return true;
 	}
@@ -76,7 +78,8 @@ static bool parse(const struct args *args, struct cpuset *cpus, bool *change, GE
 
 	*change = args_flag(args, "enable") || args_flag(args, "disable");
 	if (list && !*change)
-		return fail(err, LODGE_ERROR_USAGE, "One of options --enable or --disable is required by option --cpulist");
+		return fail(err, LODGE_ERROR_USAGE,
+			    "One of options --enable or --disable is required by option --cpulist");
 	if (!list && *change)
 		return fail(err, LODGE_ERROR_USAGE, "Options --enable and --disable need --cpulist");
 	return !list || cpuset_parse(cpus, list, err);
@@ -90,7 +93,8 @@ static bool guestvcpus(struct session *session, const struct args *args, GError 
 	autoptr(agent) agent = NULL;
 	bool change;
 
-	if (!home || !parse(args, cpus, &change, err) || (change && !home_writable(home, "change a guest's vCPUs", err)))
+	if (!home || !parse(args, cpus, &change, err) ||
+	    (change && !home_writable(home, "change a guest's vCPUs", err)))
 		return false;
 	agent = agent_connect(session, args, NULL, err);
 	vcpus = agent ? agent_execute(agent, "guest-get-vcpus", NULL, -1, err) : NULL;

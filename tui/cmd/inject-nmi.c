@@ -25,8 +25,7 @@ const struct command cmd_inject_nmi = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "raise a non-maskable interrupt in a running domain",
-	.about =
-		"Every vCPU gets it. What happens then is up to the guest: Linux says so in its log, or "
+	.about = "Every vCPU gets it. What happens then is up to the guest: Linux says so in its log, or "
 		 "panics where kernel.unknown_nmi_panic is set.",
 	.args = args,
 	.run = inject_nmi,

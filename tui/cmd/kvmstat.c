@@ -19,7 +19,7 @@
  */
 #define DEFAULT_DELAY_US ((int64_t)G_USEC_PER_SEC)
 #define REPEAT_TITLES 20u /* lines of the log */
-#define CLOCK_WIDTH 19	   /* "2026-01-31 13:40:19" */
+#define CLOCK_WIDTH 19	  /* "2026-01-31 13:40:19" */
 #define CLEAR "\033[H\033[J"
 
 extern const struct command cmd_kvmstat;
@@ -38,9 +38,9 @@ struct kvmstat {
 };
 
 static const struct short_row short_rows[] = {
-	{ '1', "once" },  { 'c', "csv" }, { 'd', "debugfs" },	  { 'f', "fields" },	 { 'g', "guest" },
-	{ 'l', "log" },	  { 'L', "log-to-file" }, { 'p', "pid" }, { 's', "set-delay" }, { 't', "tracepoints" },
-	{ 'z', "skip-zero-records" }, { 0, NULL },
+	{ '1', "once" },      { 'c', "csv" },	      { 'd', "debugfs" },	    { 'f', "fields" },
+	{ 'g', "guest" },     { 'l', "log" },	      { 'L', "log-to-file" },	    { 'p', "pid" },
+	{ 's', "set-delay" }, { 't', "tracepoints" }, { 'z', "skip-zero-records" }, { 0, NULL },
 };
 
 static bool shown(const struct kvmstat *kvmstat, size_t i)
@@ -56,9 +56,10 @@ static bool check_fields(const struct kvmstat *kvmstat, GError **err)
 			return true;
 	for (size_t i = 0; counters_of_kernel[i]; i++)
 		if (g_regex_match(kvmstat->fields, counters_of_kernel[i], 0, NULL))
-			return fail(err, LODGE_ERROR_UNSUPPORTED,
-				    "%s is counted inside the host's KVM for all VMs together; kvmstat shows what Lodge's VMs count",
-				    counters_of_kernel[i]);
+			return fail(
+				err, LODGE_ERROR_UNSUPPORTED,
+				"%s is counted inside the host's KVM for all VMs together; kvmstat shows what Lodge's VMs count",
+				counters_of_kernel[i]);
 	return fail(err, LODGE_ERROR_USAGE, "--fields '%s' matches no counter", g_regex_get_pattern(kvmstat->fields));
 }
 
@@ -68,7 +69,8 @@ static bool parse(struct kvmstat *kvmstat, const struct shorts *shorts, GError *
 	g_autoptr(GError) regex_error = NULL;
 
 	if (shorts_flag(shorts, "tracepoints"))
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "tracepoints need the host kernel's perf events; kvmstat shows the VMs' own counters");
+		return fail(err, LODGE_ERROR_UNSUPPORTED,
+			    "tracepoints need the host kernel's perf events; kvmstat shows the VMs' own counters");
 	kvmstat->once = shorts_flag(shorts, "once");
 	kvmstat->csv = shorts_flag(shorts, "csv");
 	kvmstat->log = shorts_flag(shorts, "log") || shorts_string(shorts, "log-to-file");
@@ -81,8 +83,8 @@ static bool parse(struct kvmstat *kvmstat, const struct shorts *shorts, GError *
 		kvmstat->fields = g_regex_new(fields, 0, 0, &regex_error);
 	if (regex_error)
 		return fail(err, LODGE_ERROR_USAGE, "--fields '%s': %s", fields, regex_error->message);
-	return shorts_uint(shorts, "pid", 1, &kvmstat->pid, err) && shorts_seconds(shorts, "set-delay", &kvmstat->delay_us, err) &&
-	       (!fields || check_fields(kvmstat, err));
+	return shorts_uint(shorts, "pid", 1, &kvmstat->pid, err) &&
+	       shorts_seconds(shorts, "set-delay", &kvmstat->delay_us, err) && (!fields || check_fields(kvmstat, err));
 }
 
 /* The sums over the chosen VMs; false when one was named and is not there. */
@@ -95,7 +97,8 @@ static bool look(struct kvmstat *kvmstat, GError **err)
 	for (unsigned i = 0; doms && i < doms->len; i++) {
 		const struct dom *dom = doms->pdata[i];
 
-		if ((kvmstat->guest && strcmp(dom->name, kvmstat->guest)) || (kvmstat->pid && (uint64_t)dom->pid != kvmstat->pid))
+		if ((kvmstat->guest && strcmp(dom->name, kvmstat->guest)) ||
+		    (kvmstat->pid && (uint64_t)dom->pid != kvmstat->pid))
 			continue;
 		found = true;
 		for (size_t k = 0; dom->page && k < n_counters; k++)
@@ -105,7 +108,8 @@ static bool look(struct kvmstat *kvmstat, GError **err)
 		return false;
 	if (!found)
 		return kvmstat->guest ? fail(err, LODGE_ERROR_STATE, "no running guest '%s'", kvmstat->guest) :
-					fail(err, LODGE_ERROR_STATE, "process %" PRIu64 " is no VM of this connection", kvmstat->pid);
+					fail(err, LODGE_ERROR_STATE, "process %" PRIu64 " is no VM of this connection",
+					     kvmstat->pid);
 	for (size_t k = 0; k < n_counters; k++) {
 		kvmstat->delta[k] = kvmstat->have && now[k] > kvmstat->total[k] ? now[k] - kvmstat->total[k] : 0;
 		kvmstat->total[k] = now[k];
@@ -129,7 +133,9 @@ static void print_table(const struct kvmstat *kvmstat)
 static void print_report(const struct kvmstat *kvmstat)
 {
 	static const struct report_column columns[] = {
-		{ .key = "event", .title = "Event" }, { .key = "total", .title = "Total" }, { .key = "current", .title = "Current" },
+		{ .key = "event", .title = "Event" },
+		{ .key = "total", .title = "Total" },
+		{ .key = "current", .title = "Current" },
 		{ .key = NULL },
 	};
 	struct report *report = report_list(kvmstat->session, "counters", "counter", columns);
@@ -163,7 +169,8 @@ static void print_titles(const struct kvmstat *kvmstat)
 	fprintf(kvmstat->out, "%-*s", kvmstat->csv ? 0 : CLOCK_WIDTH, "Timestamp");
 	for (size_t i = 0; i < n_counters; i++)
 		if (shown(kvmstat, i))
-			fprintf(kvmstat->out, "%c%*s", kvmstat->csv ? ',' : ' ', log_width(kvmstat, i), counters[i].name);
+			fprintf(kvmstat->out, "%c%*s", kvmstat->csv ? ',' : ' ', log_width(kvmstat, i),
+				counters[i].name);
 	fputc('\n', kvmstat->out);
 }
 
@@ -179,7 +186,8 @@ static void print_log(const struct kvmstat *kvmstat, uint64_t line)
 	fputs(clock, kvmstat->out);
 	for (size_t i = 0; i < n_counters; i++)
 		if (shown(kvmstat, i))
-			fprintf(kvmstat->out, "%c%*" PRIu64, kvmstat->csv ? ',' : ' ', log_width(kvmstat, i), kvmstat->delta[i]);
+			fprintf(kvmstat->out, "%c%*" PRIu64, kvmstat->csv ? ',' : ' ', log_width(kvmstat, i),
+				kvmstat->delta[i]);
 	fputc('\n', kvmstat->out);
 }
 
@@ -236,16 +244,25 @@ static bool run(struct session *session, const struct args *args, GError **err)
 static const struct arg_row args_kvmstat[] = {
 	{ .name = "once", .type = ARG_FLAG, .help = "one table after one interval (-1)" },
 	{ .name = "log", .type = ARG_FLAG, .help = "a line an interval (-l)" },
-	{ .name = "log-to-file", .type = ARG_STRING, .help = "the same, appended to a file (-L)", .complete = COMPLETE_FILE },
+	{ .name = "log-to-file",
+	  .type = ARG_STRING,
+	  .help = "the same, appended to a file (-L)",
+	  .complete = COMPLETE_FILE },
 	{ .name = "csv", .type = ARG_FLAG, .help = "the log as CSV (-c)" },
-	{ .name = "debugfs", .type = ARG_FLAG, .help = "accepted: the same counters as always, debugfs is not needed (-d)" },
-	{ .name = "fields", .type = ARG_STRING, .help = "only counters whose name matches this regular expression (-f)" },
+	{ .name = "debugfs",
+	  .type = ARG_FLAG,
+	  .help = "accepted: the same counters as always, debugfs is not needed (-d)" },
+	{ .name = "fields",
+	  .type = ARG_STRING,
+	  .help = "only counters whose name matches this regular expression (-f)" },
 	{ .name = "guest", .type = ARG_STRING, .help = "only this domain (-g)", .complete = COMPLETE_DOMAIN_ACTIVE },
 	{ .name = "pid", .type = ARG_STRING, .help = "only the VM with this process id (-p)" },
 	{ .name = "set-delay", .type = ARG_STRING, .help = "seconds of an interval, 1 unless given (-s)" },
 	{ .name = "skip-zero-records", .type = ARG_FLAG, .help = "leave log lines out in which nothing happened (-z)" },
 	{ .name = "tracepoints", .type = ARG_FLAG, .help = "refused: they are the host kernel's (-t)" },
-	{ .name = "short", .type = ARG_REST, .help = "one-letter options: -1 -l -L FILE -c -d -f RE -g NAME -p PID -s S -z" },
+	{ .name = "short",
+	  .type = ARG_REST,
+	  .help = "one-letter options: -1 -l -L FILE -c -d -f RE -g NAME -p PID -s S -z" },
 	ARG_END,
 };
 
@@ -254,8 +271,9 @@ const struct command cmd_kvmstat = {
 	.group = GROUP_LODGE,
 	.flags = COMMAND_LODGE,
 	.help = "watch what makes guests leave guest code",
-	.about = "As kvm_stat, for all running domains of this connection together or for one: each counter with its total and what was\n"
-		 "added in the last interval. No rights, no debugfs; guests on the software CPU are counted the same way.",
+	.about =
+		"As kvm_stat, for all running domains of this connection together or for one: each counter with its total and what was\n"
+		"added in the last interval. No rights, no debugfs; guests on the software CPU are counted the same way.",
 	.args = args_kvmstat,
 	.exclusive = "once|log, guest|pid, log|log-to-file",
 	.run = run,

@@ -62,7 +62,8 @@ bool life_failed(GError **err, const char *verb, const char *name)
 bool life_launch_options(const struct args *args, struct launch_options *options, GError **err)
 {
 	if (args_string(args, "pass-fds"))
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "--pass-fds is for containers: a VM's guest has no use for descriptors");
+		return fail(err, LODGE_ERROR_UNSUPPORTED,
+			    "--pass-fds is for containers: a VM's guest has no use for descriptors");
 	*options = (struct launch_options){
 		.paused = args_flag(args, "paused"),
 		.autodestroy = args_flag(args, "autodestroy"),

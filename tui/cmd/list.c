@@ -218,7 +218,10 @@ static bool run(struct session *session, const struct args *args, GError **err)
 	return true;
 }
 
-#define FLAG(option, text) { .name = option, .type = ARG_FLAG, .help = text }
+#define FLAG(option, text) \
+	{ \
+		.name = option, .type = ARG_FLAG, .help = text \
+	}
 
 static const struct arg_row list_args[] = {
 	FLAG("inactive", "those that do not run"),
@@ -250,12 +253,11 @@ const struct command cmd_list = {
 	.name = "list",
 	.group = GROUP_MONITOR,
 	.help = "show the domains and their states",
-	.about =
-		"Lists running domains, or those that the options choose. Options of one kind (--persistent and "
-		"--transient) are\n"
-		"alternatives, options of different kinds must all hold.\n"
-		"\n"
-		"--name, --uuid and --id print bare lines for scripts, whatever the format is.",
+	.about = "Lists running domains, or those that the options choose. Options of one kind (--persistent and "
+		 "--transient) are\n"
+		 "alternatives, options of different kinds must all hold.\n"
+		 "\n"
+		 "--name, --uuid and --id print bare lines for scripts, whatever the format is.",
 	.args = list_args,
 	.exclusive = "table|name, table|uuid, table|id",
 	.run = run,

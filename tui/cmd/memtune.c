@@ -42,7 +42,8 @@ static bool read_changes(const struct args *args, GArray *values, GError **err)
 		if (!text)
 			continue;
 		if (!strcmp(limits[i].option, "min-guarantee"))
-			return fail(err, LODGE_ERROR_UNSUPPORTED, "min_guarantee: the host's kernel has no such guarantee; use soft_limit");
+			return fail(err, LODGE_ERROR_UNSUPPORTED,
+				    "min_guarantee: the host's kernel has no such guarantee; use soft_limit");
 		if (!read_change(limits[i].option, text, &change, err))
 			return false;
 		g_array_append_val(values, change);
@@ -75,7 +76,9 @@ static bool memtune(struct session *session, const struct args *args, GError **e
 
 static const struct arg_row args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN),
-	{ .name = "hard-limit", .type = ARG_STRING, .help = "most memory the VM process may use (KiB without a unit; -1: no limit)" },
+	{ .name = "hard-limit",
+	  .type = ARG_STRING,
+	  .help = "most memory the VM process may use (KiB without a unit; -1: no limit)" },
 	{ .name = "soft-limit", .type = ARG_STRING, .help = "the limit when the host is short of memory" },
 	{ .name = "swap-hard-limit", .type = ARG_STRING, .help = "most memory and swap together" },
 	{ .name = "min-guarantee", .type = ARG_STRING, .help = "a guarantee that Linux does not have: refused" },
@@ -87,8 +90,9 @@ const struct command cmd_memtune = {
 	.name = "memtune",
 	.group = GROUP_DOMAIN,
 	.help = "show or set limits for a domain's memory",
-	.about = "Done by the host's control groups (memory). The limits count for the whole VM process: guest RAM and what the VMM needs beside it. "
-		 "One that is too low ends the VM.",
+	.about =
+		"Done by the host's control groups (memory). The limits count for the whole VM process: guest RAM and what the VMM needs beside it. "
+		"One that is too low ends the VM.",
 	.args = args,
 	.exclusive = SCOPE_EXCLUSIVE,
 	.run = memtune,

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "core/base/error.h"
-#include "tui/cmd/edit-text.h"
+#include "tui/cmd/editor.h"
 #include "tui/cmd/life.h"
 #include "tui/cmd/scope.h"
 
@@ -124,7 +124,7 @@ static bool edit(struct session *session, const struct dom *dom, const struct sc
 		g_propagate_error(err, g_steal_pointer(&failed));
 		return false;
 	}
-	after = home_writable(session->home, "change a domain", err) ? edit_text(before ? before : "\n", err) : NULL;
+	after = home_writable(session->home, "change a domain", err) ? editor_text(before ? before : "\n", err) : NULL;
 	if (!after)
 		return false;
 	if (g_strcmp0(after, before) == 0 || (!before && !*g_strstrip(after))) {

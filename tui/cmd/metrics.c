@@ -28,8 +28,9 @@ const struct command cmd_metrics = {
 	.group = GROUP_LODGE,
 	.flags = COMMAND_LODGE,
 	.help = "print statistics of all domains for Prometheus",
-	.about = "The text exposition format, version 0.0.4. For the node exporter's textfile collector, or behind any HTTP server:\n"
-		 "lodge metrics >/var/lib/node_exporter/lodge.prom.tmp && mv ...",
+	.about =
+		"The text exposition format, version 0.0.4. For the node exporter's textfile collector, or behind any HTTP server:\n"
+		"lodge metrics >/var/lib/node_exporter/lodge.prom.tmp && mv ...",
 	.args = args_metrics,
 	.run = run,
 };

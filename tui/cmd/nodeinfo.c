@@ -24,8 +24,9 @@ static bool nodeinfo(struct session *session, const struct args *args G_GNUC_UNU
 		if (host->mhz)
 			fprintf(session->out, LABEL "%u MHz\n", "CPU frequency:", host->mhz);
 		fprintf(session->out, LABEL "%u\n" LABEL "%u\n" LABEL "%u\n" LABEL "%u\n" LABEL "%" PRIu64 " KiB\n",
-			"CPU socket(s):", host->sockets, "Core(s) per socket:", host->cores, "Thread(s) per core:", host->threads,
-			"NUMA cell(s):", host->cells->len, "Memory size:", host->memory);
+			"CPU socket(s):", host->sockets, "Core(s) per socket:", host->cores,
+			"Thread(s) per core:", host->threads, "NUMA cell(s):", host->cells->len,
+			"Memory size:", host->memory);
 		return true;
 	}
 	report = report_record(session, "node");
@@ -53,7 +54,6 @@ const struct command cmd_nodeinfo = {
 	.run = nodeinfo,
 };
 
-
 static bool nodecpumap(struct session *session, const struct args *args, GError **err G_GNUC_UNUSED)
 {
 	autoptr(host) host = host_read(NULL);
@@ -62,8 +62,8 @@ static bool nodecpumap(struct session *session, const struct args *args, GError 
 	struct report *report;
 
 	if (session->format == REPORT_TABLE) {
-		fprintf(session->out, "%-15s %u\n%-15s %u\n%-15s %s\n", "CPUs present:", host->n_present, "CPUs online:",
-			host->n_online, "CPU map:", args_flag(args, "pretty") ? list : mask);
+		fprintf(session->out, "%-15s %u\n%-15s %u\n%-15s %s\n", "CPUs present:", host->n_present,
+			"CPUs online:", host->n_online, "CPU map:", args_flag(args, "pretty") ? list : mask);
 		return true;
 	}
 	report = report_record(session, "cpumap");

@@ -72,7 +72,9 @@ const struct command cmd_nodememstats = {
 static void freecell_all(struct session *session)
 {
 	static const struct report_column columns[] = {
-		{ .key = "cell", .title = "Cell" }, { .key = "free_kib", .title = "Free" }, { .key = NULL },
+		{ .key = "cell", .title = "Cell" },
+		{ .key = "free_kib", .title = "Free" },
+		{ .key = NULL },
 	};
 	autoptr(host) host = host_read(NULL);
 	struct report *report = session->format == REPORT_TABLE ? NULL : report_list(session, "cells", "cell", columns);
@@ -138,8 +140,11 @@ const struct command cmd_freecell = {
 };
 
 static const struct report_column page_columns[] = {
-	{ .key = "cell", .title = "Cell" }, { .key = "size_kib", .title = "Size" }, { .key = "free", .title = "Free" },
-	{ .key = "total", .title = "Total" }, { .key = NULL },
+	{ .key = "cell", .title = "Cell" },
+	{ .key = "size_kib", .title = "Size" },
+	{ .key = "free", .title = "Free" },
+	{ .key = "total", .title = "Total" },
+	{ .key = NULL },
 };
 
 /* size 0: every size. Returns how many there were. */
@@ -196,7 +201,8 @@ static bool freepages(struct session *session, const struct args *args, GError *
 		report_end(report);
 	if (!cells)
 		return fail(err, LODGE_ERROR_INPUT, "invalid argument: there is no NUMA cell %d", only);
-	return found || fail(err, LODGE_ERROR_INPUT, "invalid argument: this host has no pages of %" PRIu64 " KiB", size);
+	return found ||
+	       fail(err, LODGE_ERROR_INPUT, "invalid argument: this host has no pages of %" PRIu64 " KiB", size);
 }
 
 static const struct arg_row args_freepages[] = {
@@ -231,13 +237,15 @@ static bool allocpages(struct session *session, const struct args *args, GError 
 	for (unsigned i = 0; args_flag(args, "all") && i < host->cells->len; i++) {
 		const struct host_cell *one = host->cells->pdata[i];
 
-		if (!host_pages_set(NULL, host->cells->len > 1 ? (int)one->id : -1, size, count, args_flag(args, "add"), &got, err))
+		if (!host_pages_set(NULL, host->cells->len > 1 ? (int)one->id : -1, size, count, args_flag(args, "add"),
+				    &got, err))
 			return false;
 	}
 	if (!args_flag(args, "all") && !host_pages_set(NULL, cell, size, count, args_flag(args, "add"), &got, err))
 		return false;
 	if (got < count)
-		return fail(err, LODGE_ERROR_SYSTEM, "the kernel found memory for %" PRIu64 " of %" PRIu64 " pages", got, count);
+		return fail(err, LODGE_ERROR_SYSTEM, "the kernel found memory for %" PRIu64 " of %" PRIu64 " pages",
+			    got, count);
 	session_say(session, "%" PRIu64 " pages of %" PRIu64 " KiB\n", got, size);
 	return true;
 }
@@ -277,7 +285,8 @@ static bool ksm_set(const struct session *session, const struct args *args, bool
 		if (!host_ksm_rows[i].settable || !args_uint(args, option, &value))
 			continue;
 		if (session->readonly)
-			return fail(err, LODGE_ERROR_DENIED, "operation forbidden: read only access prevents node-memory-tune --%s", option);
+			return fail(err, LODGE_ERROR_DENIED,
+				    "operation forbidden: read only access prevents node-memory-tune --%s", option);
 		if (!host_ksm_write(NULL, i, value, err))
 			return false;
 		*changed = true;
@@ -305,7 +314,8 @@ static bool node_memory_tune(struct session *session, const struct args *args, G
 		if (report)
 			report_field_number(report, host_ksm_rows[i].name, host_ksm_rows[i].name, value, NULL);
 		else
-			fprintf(session->out, "%s\t%-15s %" PRIu64 "\n", any ? "" : "Shared memory:\n", host_ksm_rows[i].name, value);
+			fprintf(session->out, "%s\t%-15s %" PRIu64 "\n", any ? "" : "Shared memory:\n",
+				host_ksm_rows[i].name, value);
 		any = true;
 	}
 	if (report)
@@ -314,9 +324,13 @@ static bool node_memory_tune(struct session *session, const struct args *args, G
 }
 
 static const struct arg_row args_node_memory_tune[] = {
-	{ .name = "shm-pages-to-scan", .type = ARG_DATA_UINT, .help = "pages to look at before the merging thread sleeps" },
+	{ .name = "shm-pages-to-scan",
+	  .type = ARG_DATA_UINT,
+	  .help = "pages to look at before the merging thread sleeps" },
 	{ .name = "shm-sleep-millisecs", .type = ARG_DATA_UINT, .help = "how long it sleeps" },
-	{ .name = "shm-merge-across-nodes", .type = ARG_DATA_UINT, .help = "1: also merge pages of different NUMA cells" },
+	{ .name = "shm-merge-across-nodes",
+	  .type = ARG_DATA_UINT,
+	  .help = "1: also merge pages of different NUMA cells" },
 	ARG_END,
 };
 

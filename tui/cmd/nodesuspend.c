@@ -11,9 +11,16 @@ static bool run(struct session *session G_GNUC_UNUSED, const struct args *args, 
 }
 
 static const struct arg_row args_nodesuspend[] = {
-	{ .name = "target", .type = ARG_DATA, .flags = ARG_REQUIRED, .help = "mem (RAM), disk or hybrid (both)",
-	  .complete = COMPLETE_WORDS, .values = "mem|disk|hybrid" },
-	{ .name = "duration", .type = ARG_DATA_UINT, .flags = ARG_REQUIRED, .help = "seconds until the host wakes, at least 60" },
+	{ .name = "target",
+	  .type = ARG_DATA,
+	  .flags = ARG_REQUIRED,
+	  .help = "mem (RAM), disk or hybrid (both)",
+	  .complete = COMPLETE_WORDS,
+	  .values = "mem|disk|hybrid" },
+	{ .name = "duration",
+	  .type = ARG_DATA_UINT,
+	  .flags = ARG_REQUIRED,
+	  .help = "seconds until the host wakes, at least 60" },
 	ARG_END,
 };
 

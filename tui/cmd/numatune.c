@@ -29,7 +29,8 @@ static bool refuse_live(const struct dom *dom, const struct domain *domain, void
 	(void)dom;
 	(void)domain;
 	(void)opaque;
-	return fail(err, LODGE_ERROR_UNSUPPORTED, "the NUMA policy of a running domain cannot be changed; use --config");
+	return fail(err, LODGE_ERROR_UNSUPPORTED,
+		    "the NUMA policy of a running domain cannot be changed; use --config");
 }
 
 static bool show(struct session *session, const struct dom *dom, const struct scope *scope, GError **err)
@@ -71,7 +72,8 @@ static bool numatune(struct session *session, const struct args *args, GError **
 	autoptr(dom) dom = NULL;
 
 	if (mode && !change.mode)
-		return fail(err, LODGE_ERROR_USAGE, "Invalid mode: %s; allowed: strict, preferred, interleave, restrictive", mode);
+		return fail(err, LODGE_ERROR_USAGE,
+			    "Invalid mode: %s; allowed: strict, preferred, interleave, restrictive", mode);
 	dom = life_find(session, args, err);
 	if (!dom || !scope_of(args, dom, &scope, err))
 		return false;

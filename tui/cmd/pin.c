@@ -59,7 +59,8 @@ static bool check_list(const char *list, GError **err)
 	if (!cpuset_parse(&set, list, err))
 		return false;
 	cpuset_fill(&host, MIN(host_cpus(), CPUSET_MAX));
-	return cpuset_is_subset(&set, &host) || fail(err, LODGE_ERROR_INPUT, "'%s': this host has CPUs 0 to %u", list, host_cpus() - 1);
+	return cpuset_is_subset(&set, &host) ||
+	       fail(err, LODGE_ERROR_INPUT, "'%s': this host has CPUs 0 to %u", list, host_cpus() - 1);
 }
 
 static bool change_domain(struct domain *domain, void *opaque, GError **err)
@@ -89,7 +90,9 @@ static bool take_list(struct pin_change *change, const char *list, char **all, G
 	return check_list(change->list, err);
 }
 
-static const struct report_column vcpu_columns[] = { { "vcpu", "VCPU", false, false }, { "affinity", "CPU Affinity", false, false }, { NULL } };
+static const struct report_column vcpu_columns[] = { { "vcpu", "VCPU", false, false },
+						     { "affinity", "CPU Affinity", false, false },
+						     { NULL } };
 
 static bool show_vcpus(struct session *session, const struct domain *domain, bool one, uint64_t only, GError **err)
 {
@@ -97,7 +100,8 @@ static bool show_vcpus(struct session *session, const struct domain *domain, boo
 	struct report *report;
 
 	if (one && only >= n)
-		return fail(err, LODGE_ERROR_INPUT, "vcpu %" G_GUINT64_FORMAT " is out of range: the domain has %u", only, n);
+		return fail(err, LODGE_ERROR_INPUT, "vcpu %" G_GUINT64_FORMAT " is out of range: the domain has %u",
+			    only, n);
 	report = report_list(session, "vcpus", "vcpu", vcpu_columns);
 	for (unsigned i = one ? (unsigned)only : 0; i < (one ? only + 1 : n); i++) {
 		g_autofree char *list = effective(domain, false, i);
@@ -129,9 +133,11 @@ static bool vcpupin(struct session *session, const struct args *args, GError **e
 	if (!domain || !list)
 		return domain && show_vcpus(session, domain, one, vcpu, err);
 	if (vcpu >= domain_max_vcpus(domain))
-		return fail(err, LODGE_ERROR_INPUT, "vcpu %" G_GUINT64_FORMAT " is out of range: the domain has %u", vcpu, domain_max_vcpus(domain));
+		return fail(err, LODGE_ERROR_INPUT, "vcpu %" G_GUINT64_FORMAT " is out of range: the domain has %u",
+			    vcpu, domain_max_vcpus(domain));
 	change.vcpu = (unsigned)vcpu;
-	return take_list(&change, list, &all, err) && scope_change(session, dom, &scope, change_domain, tune_apply_live, &change, err);
+	return take_list(&change, list, &all, err) &&
+	       scope_change(session, dom, &scope, change_domain, tune_apply_live, &change, err);
 }
 
 static bool emulatorpin(struct session *session, const struct args *args, GError **err)
@@ -146,13 +152,15 @@ static bool emulatorpin(struct session *session, const struct args *args, GError
 	if (!dom || !scope_of(args, dom, &scope, err))
 		return false;
 	if (list)
-		return take_list(&change, list, &all, err) && scope_change(session, dom, &scope, change_domain, tune_apply_live, &change, err);
+		return take_list(&change, list, &all, err) &&
+		       scope_change(session, dom, &scope, change_domain, tune_apply_live, &change, err);
 	domain = scope_definition(session, dom, &scope, err);
 	if (!domain)
 		return false;
 	now = effective(domain, true, 0);
 	if (session->format == REPORT_TABLE) {
-		fprintf(session->out, "emulator: CPU Affinity\n----------------------------------\n       *: %s\n", now);
+		fprintf(session->out, "emulator: CPU Affinity\n----------------------------------\n       *: %s\n",
+			now);
 	} else {
 		struct report *report = report_record(session, "emulator");
 
@@ -175,7 +183,9 @@ static char *iothread_affinity(const struct domain *domain, unsigned id)
 
 static bool iothreadinfo(struct session *session, const struct args *args, GError **err)
 {
-	static const struct report_column columns[] = { { "id", "IOThread ID", false, false }, { "affinity", "CPU Affinity", false, false }, { NULL } };
+	static const struct report_column columns[] = { { "id", "IOThread ID", false, false },
+							{ "affinity", "CPU Affinity", false, false },
+							{ NULL } };
 	autoptr(domain) domain = NULL;
 	struct report *report;
 	uint64_t n = 0;
@@ -206,7 +216,10 @@ static bool iothreadinfo(struct session *session, const struct args *args, GErro
 static const struct arg_row vcpupin_args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN),
 	{ .name = "vcpu", .type = ARG_DATA_UINT, .help = "number of the vCPU" },
-	{ .name = "cpulist", .type = ARG_DATA, .flags = 0, .help = "host CPUs, 0-3,^2; r: all of them; without it the present ones are shown" },
+	{ .name = "cpulist",
+	  .type = ARG_DATA,
+	  .flags = 0,
+	  .help = "host CPUs, 0-3,^2; r: all of them; without it the present ones are shown" },
 	SCOPE_ARGS,
 	ARG_END,
 };
@@ -222,7 +235,9 @@ const struct command cmd_vcpupin = {
 
 static const struct arg_row emulatorpin_args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN),
-	{ .name = "cpulist", .type = ARG_DATA, .help = "host CPUs, 0-3,^2; r: all of them; without it the present ones are shown" },
+	{ .name = "cpulist",
+	  .type = ARG_DATA,
+	  .help = "host CPUs, 0-3,^2; r: all of them; without it the present ones are shown" },
 	SCOPE_ARGS,
 	ARG_END,
 };

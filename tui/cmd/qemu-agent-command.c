@@ -75,7 +75,8 @@ const struct command cmd_qemu_agent_command = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "send a command to the guest's agent as it is",
-	.about = "Without --timeout, --async and --block the answer may take 30 seconds. \"guest-info\" lists what the agent knows.",
+	.about =
+		"Without --timeout, --async and --block the answer may take 30 seconds. \"guest-info\" lists what the agent knows.",
 	.args = args,
 	.exclusive = "timeout|async|block",
 	.run = qemu_agent_command,

@@ -30,7 +30,8 @@ const struct command cmd_reboot = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "ask a guest to reboot",
-	.about = "The guest is asked to shut down as by shutdown, and started again when it has; on_reboot counts. The command does not wait.",
+	.about =
+		"The guest is asked to shut down as by shutdown, and started again when it has; on_reboot counts. The command does not wait.",
 	.args = args,
 	.run = reboot,
 };

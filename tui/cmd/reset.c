@@ -24,7 +24,8 @@ const struct command cmd_reset = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "press the reset button of a running domain",
-	.about = "The guest is not asked and loses what it has not written. Devices and CPUs start anew, in the same VM process.",
+	.about =
+		"The guest is not asked and loses what it has not written. Devices and CPUs start anew, in the same VM process.",
 	.args = args,
 	.run = reset,
 };

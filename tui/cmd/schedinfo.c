@@ -25,7 +25,8 @@ static bool read_changes(const struct args *args, GArray *values, GError **err)
 	const char *const *rest = args_rest(args);
 
 	if (args_string(args, "weight") || args_string(args, "cap"))
-		return fail(err, LODGE_ERROR_UNSUPPORTED, "--weight and --cap are the Xen scheduler's; use cpu_shares and vcpu_quota");
+		return fail(err, LODGE_ERROR_UNSUPPORTED,
+			    "--weight and --cap are the Xen scheduler's; use cpu_shares and vcpu_quota");
 	for (size_t i = 0; rest[i]; i++) {
 		if (!add_change(values, rest[i], err))
 			return false;
@@ -62,8 +63,10 @@ static const struct arg_row args[] = {
 	{ .name = "weight", .type = ARG_STRING, .help = "of Xen's credit scheduler: refused" },
 	{ .name = "cap", .type = ARG_STRING, .help = "of Xen's credit scheduler: refused" },
 	SCOPE_ARGS,
-	{ .name = "set", .type = ARG_REST, .help = "parameter=value: cpu_shares (2 to 262144), vcpu_, emulator_ and global_period (1000 to 1000000 us), "
-						   "vcpu_, emulator_ and global_quota (at least 1000 us a period, -1: no limit)" },
+	{ .name = "set",
+	  .type = ARG_REST,
+	  .help = "parameter=value: cpu_shares (2 to 262144), vcpu_, emulator_ and global_period (1000 to 1000000 us), "
+		  "vcpu_, emulator_ and global_quota (at least 1000 us a period, -1: no limit)" },
 	ARG_END,
 };
 
@@ -71,8 +74,9 @@ const struct command cmd_schedinfo = {
 	.name = "schedinfo",
 	.group = GROUP_DOMAIN,
 	.help = "show or set how much CPU time a domain gets",
-	.about = "Done by the host's control groups (cpu): shares count when CPUs are short, a quota is a hard limit a period for each vCPU thread, "
-		 "for all other threads (emulator) or for all together (global).",
+	.about =
+		"Done by the host's control groups (cpu): shares count when CPUs are short, a quota is a hard limit a period for each vCPU thread, "
+		"for all other threads (emulator) or for all together (global).",
 	.args = args,
 	.exclusive = SCOPE_EXCLUSIVE,
 	.run = schedinfo,

@@ -24,7 +24,8 @@ struct domain *scope_definition(struct session *session, const struct dom *dom, 
 }
 
 static struct domain *changed(struct session *session, const struct dom *dom, bool live,
-			      bool (*change)(struct domain *domain, void *opaque, GError **err), void *opaque, GError **err)
+			      bool (*change)(struct domain *domain, void *opaque, GError **err), void *opaque,
+			      GError **err)
 {
 	autoptr(domain) domain = dom_definition(session->home, dom, live, err);
 
@@ -35,8 +36,8 @@ static struct domain *changed(struct session *session, const struct dom *dom, bo
 
 bool scope_change(struct session *session, const struct dom *dom, const struct scope *scope,
 		  bool (*change)(struct domain *domain, void *opaque, GError **err),
-		  bool (*live)(const struct dom *dom, const struct domain *domain, void *opaque, GError **err), void *opaque,
-		  GError **err)
+		  bool (*live)(const struct dom *dom, const struct domain *domain, void *opaque, GError **err),
+		  void *opaque, GError **err)
 {
 	autoptr(domain) running = NULL;
 	autoptr(domain) stored = NULL;
@@ -49,7 +50,8 @@ bool scope_change(struct session *session, const struct dom *dom, const struct s
 		return false;
 	if (scope->config && !(stored = changed(session, dom, false, change, opaque, err)))
 		return false;
-	if (running && ((live && !live(dom, running, opaque, err)) || !domains_set_live(session->home, dom, running, err)))
+	if (running &&
+	    ((live && !live(dom, running, opaque, err)) || !domains_set_live(session->home, dom, running, err)))
 		return false;
 	return !stored || domains_define(session->home, stored, err);
 }

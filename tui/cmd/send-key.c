@@ -54,9 +54,9 @@ const struct command cmd_send_key = {
 	.help = "press keys of a running domain's keyboard",
 	.about =
 		"The keys go down in the order given and up again together, as a hand would press Ctrl+Alt+Delete. "
-		 "Names are those of "
+		"Names are those of "
 		"Linux (KEY_A, KEY_LEFTALT) for codeset linux and those of Windows (VK_A) for win32; other code sets have "
-		 "numbers only.",
+		"numbers only.",
 	.args = args,
 	.run = send_key,
 };

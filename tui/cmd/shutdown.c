@@ -30,8 +30,9 @@ const struct command cmd_shutdown = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "ask a guest to power itself off",
-	.about = "The guest agent is asked when its channel is connected, otherwise the ACPI power button is pressed. The command does not wait; what happens when the guest has "
-		 "powered off is the definition's on_poweroff.",
+	.about =
+		"The guest agent is asked when its channel is connected, otherwise the ACPI power button is pressed. The command does not wait; what happens when the guest has "
+		"powered off is the definition's on_poweroff.",
 	.args = args,
 	.run = shutdown,
 };

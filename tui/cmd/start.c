@@ -39,9 +39,10 @@ const struct command cmd_start = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "start a defined domain",
-	.about = "The domain goes on from its saved state when there is one, otherwise it boots. It runs on when this program ends.\n\n"
-		 "What the definition asks for and Lodge does not have is named on standard error, a line each; where doing without "
-		 "would betray you (a disk, a host device, an isolation setting), the start is refused.",
+	.about =
+		"The domain goes on from its saved state when there is one, otherwise it boots. It runs on when this program ends.\n\n"
+		"What the definition asks for and Lodge does not have is named on standard error, a line each; where doing without "
+		"would betray you (a disk, a host device, an isolation setting), the start is refused.",
 	.args = args,
 	.run = start,
 };

@@ -8,9 +8,10 @@
 #include "tui/report.h"
 
 /* What a people's table has room for; the other formats have every counter. */
-static const char *const shown[] = { "exits", "io_exits", "mmio_exits", "halt_exits", "irq_injections", "instructions", "tlb_misses",
-				     "blocks_decoded", "code_flushes" };
-static const char *const titles[] = { "Exits", "I/O", "MMIO", "Halts", "Interrupts", "Instructions", "TLB misses", "Blocks", "Flushes" };
+static const char *const shown[] = { "exits",	     "io_exits",   "mmio_exits",     "halt_exits",  "irq_injections",
+				     "instructions", "tlb_misses", "blocks_decoded", "code_flushes" };
+static const char *const titles[] = { "Exits",	      "I/O",	    "MMIO",   "Halts",	"Interrupts",
+				      "Instructions", "TLB misses", "Blocks", "Flushes" };
 
 /* Columns: domain, accelerator, vcpu, then a counter each. Owned by the caller with g_free(). */
 static struct report_column *make_columns(void)
@@ -21,7 +22,9 @@ static struct report_column *make_columns(void)
 	columns[1] = (struct report_column){ .key = "accel", .title = "Accel" };
 	columns[2] = (struct report_column){ .key = "vcpu", .title = "VCPU", .right = true };
 	for (size_t i = 0; i < n_counters; i++) {
-		columns[3 + i] = (struct report_column){ .key = counters[i].name, .title = counters[i].name, .right = true, .hidden = true };
+		columns[3 + i] = (struct report_column){
+			.key = counters[i].name, .title = counters[i].name, .right = true, .hidden = true
+		};
 		for (size_t k = 0; k < G_N_ELEMENTS(shown); k++) {
 			if (strcmp(shown[k], counters[i].name))
 				continue;
@@ -78,7 +81,10 @@ static bool run(struct session *session, const struct args *args, GError **err)
 }
 
 static const struct arg_row args_stats[] = {
-	{ .name = "domain", .type = ARG_DATA, .help = "domain name, id or uuid; without it, all that run", .complete = COMPLETE_DOMAIN_ACTIVE },
+	{ .name = "domain",
+	  .type = ARG_DATA,
+	  .help = "domain name, id or uuid; without it, all that run",
+	  .complete = COMPLETE_DOMAIN_ACTIVE },
 	ARG_END,
 };
 
@@ -87,8 +93,9 @@ const struct command cmd_stats = {
 	.group = GROUP_LODGE,
 	.flags = COMMAND_LODGE,
 	.help = "show what the accelerator counts for each virtual CPU",
-	.about = "Instructions, TLB misses, blocks and flushes are the software CPU's: blocks is how much guest code it had to decode, flushes\n"
-		 "how often decoded code was thrown away. JSON, CSV and XML have every counter of kvmstat.",
+	.about =
+		"Instructions, TLB misses, blocks and flushes are the software CPU's: blocks is how much guest code it had to decode, flushes\n"
+		"how often decoded code was thrown away. JSON, CSV and XML have every counter of kvmstat.",
 	.args = args_stats,
 	.run = run,
 };

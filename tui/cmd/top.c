@@ -53,8 +53,8 @@ static void top_clear(struct top *top)
 /* --- options --- */
 
 static const struct short_row short_rows[] = {
-	{ '1', "cpus" },  { '2', "interfaces" }, { '3', "disks" },  { 'b', "batch" }, { 'd', "delay" },
-	{ 'n', "iterations" }, { 'o', "sort" },	 { 's', "secure" }, { 0, NULL },
+	{ '1', "cpus" },       { '2', "interfaces" }, { '3', "disks" },	 { 'b', "batch" }, { 'd', "delay" },
+	{ 'n', "iterations" }, { 'o', "sort" },	      { 's', "secure" }, { 0, NULL },
 };
 
 /* "+SECONDS", "HH:MM:SS" of today, "YYYY-MM-DD HH:MM:SS", in local time. */
@@ -62,7 +62,8 @@ static bool parse_end(const char *text, int64_t *end_us, GError **err)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_local();
 	g_autoptr(GDateTime) end = NULL;
-	int year = g_date_time_get_year(now), month = g_date_time_get_month(now), day = g_date_time_get_day_of_month(now);
+	int year = g_date_time_get_year(now), month = g_date_time_get_month(now),
+	    day = g_date_time_get_day_of_month(now);
 	int hour, minute, second, used = 0;
 	uint64_t seconds;
 
@@ -70,7 +71,8 @@ static bool parse_end(const char *text, int64_t *end_us, GError **err)
 		*end_us = g_get_real_time() + (int64_t)seconds * G_USEC_PER_SEC;
 		return true;
 	}
-	if (strchr(text, '-') && (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || !strchr(" T", text[used])))
+	if (strchr(text, '-') &&
+	    (sscanf(text, "%4d-%2d-%2d%n", &year, &month, &day, &used) != 3 || !strchr(" T", text[used])))
 		return fail(err, LODGE_ERROR_USAGE, "--end-time '%s': +SECONDS, HH:MM:SS or YYYY-MM-DD HH:MM:SS", text);
 	text += used ? used + 1 : 0;
 	if (sscanf(text, "%2d:%2d:%2d%n", &hour, &minute, &second, &used) == 3 && !text[used])
@@ -130,12 +132,13 @@ static bool parse(struct top *top, const struct shorts *shorts, GError **err)
 	top->secure = shorts_flag(shorts, "secure");
 	top->batch = shorts_flag(shorts, "batch") || !isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO) ||
 		     top->session->format != REPORT_TABLE;
-	if (!parse_sort(top, shorts_string(shorts, "sort"), err) || !shorts_seconds(shorts, "delay", &top->delay_us, err) ||
+	if (!parse_sort(top, shorts_string(shorts, "sort"), err) ||
+	    !shorts_seconds(shorts, "delay", &top->delay_us, err) ||
 	    !shorts_uint(shorts, "iterations", 1, &top->iterations, err))
 		return false;
 	top->history_us = top->delay_us;
-	return shorts_seconds(shorts, "hist-cpu", &top->history_us, err) && (!end || parse_end(end, &top->end_us, err)) &&
-	       open_csv(top, shorts_string(shorts, "csv"), err);
+	return shorts_seconds(shorts, "hist-cpu", &top->history_us, err) &&
+	       (!end || parse_end(end, &top->end_us, err)) && open_csv(top, shorts_string(shorts, "csv"), err);
 }
 
 /* --- taking and showing --- */
@@ -145,8 +148,12 @@ static void read_host(struct top *top)
 	top->facts = host_read(NULL);
 	top->hostname = g_strdup(g_get_host_name());
 	top->host = (struct top_host){
-		.name = top->hostname, .arch = top->facts->arch, .cpus = top->facts->n_present, .online = top->facts->n_online,
-		.mhz = top->facts->mhz, .memory = top->facts->memory,
+		.name = top->hostname,
+		.arch = top->facts->arch,
+		.cpus = top->facts->n_present,
+		.online = top->facts->n_online,
+		.mhz = top->facts->mhz,
+		.memory = top->facts->memory,
 	};
 }
 
@@ -164,8 +171,13 @@ static bool take(struct top *top, GError **err)
 
 static struct top_frame make_frame(const struct top *top, const char *clock)
 {
-	return (struct top_frame){ .host = &top->host, .options = &top->options, .before = top->before, .now = top->now,
-				   .clock = clock, .history = top->history, .n_history = top->n_history };
+	return (struct top_frame){ .host = &top->host,
+				   .options = &top->options,
+				   .before = top->before,
+				   .now = top->now,
+				   .clock = clock,
+				   .history = top->history,
+				   .n_history = top->n_history };
 }
 
 static void remember(struct top *top)
@@ -188,13 +200,20 @@ static char *clock_text(const char *format)
 }
 
 static const struct report_column columns[] = {
-	{ .key = "id", .title = "Id" },		   { .key = "name", .title = "Name" },
-	{ .key = "state", .title = "State" },	   { .key = "cpu_percent", .title = "%CPU" },
-	{ .key = "cpu_time_ns", .title = "Time" }, { .key = "mem_percent", .title = "%MEM" },
-	{ .key = "memory_kib", .title = "Memory" }, { .key = "rss_kib", .title = "RSS" },
-	{ .key = "rd_req", .title = "RDRQ" },	   { .key = "rd_bytes", .title = "RDBY" },
-	{ .key = "wr_req", .title = "WRRQ" },	   { .key = "wr_bytes", .title = "WRBY" },
-	{ .key = "rx_bytes", .title = "RXBY" },	   { .key = "tx_bytes", .title = "TXBY" },
+	{ .key = "id", .title = "Id" },
+	{ .key = "name", .title = "Name" },
+	{ .key = "state", .title = "State" },
+	{ .key = "cpu_percent", .title = "%CPU" },
+	{ .key = "cpu_time_ns", .title = "Time" },
+	{ .key = "mem_percent", .title = "%MEM" },
+	{ .key = "memory_kib", .title = "Memory" },
+	{ .key = "rss_kib", .title = "RSS" },
+	{ .key = "rd_req", .title = "RDRQ" },
+	{ .key = "rd_bytes", .title = "RDBY" },
+	{ .key = "wr_req", .title = "WRRQ" },
+	{ .key = "wr_bytes", .title = "WRBY" },
+	{ .key = "rx_bytes", .title = "RXBY" },
+	{ .key = "tx_bytes", .title = "TXBY" },
 	{ .key = NULL },
 };
 
@@ -215,9 +234,10 @@ static void report_domains(const struct top *top)
 		report_text(report, domain_state_name(dom->state));
 		report_real(report, rates.cpu_percent, NULL);
 		report_number(report, dom->cpu_ns, NULL);
-		report_real(report, top->host.memory ? 100.0 * (double)dom->memory / (double)top->host.memory : 0, NULL);
-		const uint64_t numbers[] = { dom->memory, dom->rss, rates.rd_req, rates.rd_bytes, rates.wr_req, rates.wr_bytes,
-					     rates.rx_bytes, rates.tx_bytes };
+		report_real(report, top->host.memory ? 100.0 * (double)dom->memory / (double)top->host.memory : 0,
+			    NULL);
+		const uint64_t numbers[] = { dom->memory,  dom->rss,	   rates.rd_req,   rates.rd_bytes,
+					     rates.wr_req, rates.wr_bytes, rates.rx_bytes, rates.tx_bytes };
 
 		for (size_t k = 0; k < G_N_ELEMENTS(numbers); k++)
 			report_number(report, numbers[k], NULL);
@@ -290,27 +310,30 @@ static bool run_batch(struct top *top, GError **err)
 
 /* --- keys --- */
 
-static const char help_text[] =
-	"Keys\n\n"
-	"  0 1 2 3   domains, physical CPUs, network interfaces, disks\n"
-	"  P M T N   sort by CPU, memory, time, id (I as well)\n"
-	"  F R       choose the sort key, reverse the order\n"
-	"  B         disks in bytes or requests\n"
-	"  d         seconds between two screens\n"
-	"  space ^L  look again now\n"
-	"  ? h       this page\n"
-	"  q         quit\n\n"
-	"Any key goes back.\n";
+static const char help_text[] = "Keys\n\n"
+				"  0 1 2 3   domains, physical CPUs, network interfaces, disks\n"
+				"  P M T N   sort by CPU, memory, time, id (I as well)\n"
+				"  F R       choose the sort key, reverse the order\n"
+				"  B         disks in bytes or requests\n"
+				"  d         seconds between two screens\n"
+				"  space ^L  look again now\n"
+				"  ? h       this page\n"
+				"  q         quit\n\n"
+				"Any key goes back.\n";
 
 static const struct {
 	char key;
 	enum top_sort sort;
-} sort_keys[] = { { 'P', TOP_BY_CPU }, { 'M', TOP_BY_MEM }, { 'T', TOP_BY_TIME }, { 'N', TOP_BY_ID }, { 'I', TOP_BY_ID } };
+} sort_keys[] = { { 'P', TOP_BY_CPU },
+		  { 'M', TOP_BY_MEM },
+		  { 'T', TOP_BY_TIME },
+		  { 'N', TOP_BY_ID },
+		  { 'I', TOP_BY_ID } };
 
 static void ask_sort(struct top *top, struct top_terminal *terminal)
 {
-	g_autofree char *answer =
-		top_terminal_ask(terminal, "Sort by (cpu mem time id name netrx nettx blockrdrq blockwrrq):");
+	g_autofree char *answer = top_terminal_ask(terminal,
+						   "Sort by (cpu mem time id name netrx nettx blockrdrq blockwrrq):");
 
 	if (answer)
 		top_sort_parse(answer, &top->options.sort);
@@ -451,13 +474,19 @@ static const struct arg_row args_top[] = {
 	{ .name = "batch", .type = ARG_FLAG, .help = "print screens one after the other, take no keys (-b)" },
 	{ .name = "iterations", .type = ARG_STRING, .help = "end after so many screens (-n)" },
 	{ .name = "delay", .type = ARG_STRING, .help = "seconds between two screens, 3 unless given (-d)" },
-	{ .name = "sort", .type = ARG_STRING, .help = "sort key (-o)", .complete = COMPLETE_WORDS,
+	{ .name = "sort",
+	  .type = ARG_STRING,
+	  .help = "sort key (-o)",
+	  .complete = COMPLETE_WORDS,
 	  .values = "cpu|mem|time|id|name|netrx|nettx|blockrdrq|blockwrrq" },
 	{ .name = "cpus", .type = ARG_FLAG, .help = "begin with the view of physical CPUs (-1)" },
 	{ .name = "interfaces", .type = ARG_FLAG, .help = "begin with the view of network interfaces (-2)" },
 	{ .name = "disks", .type = ARG_FLAG, .help = "begin with the view of disks (-3)" },
 	{ .name = "block-in-bytes", .type = ARG_FLAG, .help = "disks in bytes instead of requests" },
-	{ .name = "csv", .type = ARG_STRING, .help = "write a line a screen to this file, - is standard output", .complete = COMPLETE_FILE },
+	{ .name = "csv",
+	  .type = ARG_STRING,
+	  .help = "write a line a screen to this file, - is standard output",
+	  .complete = COMPLETE_FILE },
 	{ .name = "no-csv-cpu", .type = ARG_FLAG, .help = "leave processor time out of the CSV" },
 	{ .name = "no-csv-mem", .type = ARG_FLAG, .help = "leave memory out of the CSV" },
 	{ .name = "no-csv-block", .type = ARG_FLAG, .help = "leave disks out of the CSV" },
@@ -476,10 +505,11 @@ const struct command cmd_top = {
 	.group = GROUP_LODGE,
 	.flags = COMMAND_LODGE,
 	.help = "watch what domains take of the host",
-	.about = "%CPU is of all the host's processors together; RDRQ to TXBY count what happened since the last screen. S: R running, S idle\n"
-		 "in HLT, P paused, D shutting down, X crashed. Keys: 0-3 views, P M T N F R sorting, B bytes, d delay, ? help, q quit.\n"
-		 "\n"
-		 "With --batch, or when there is no terminal, screens are printed; -f json prints an array for each.",
+	.about =
+		"%CPU is of all the host's processors together; RDRQ to TXBY count what happened since the last screen. S: R running, S idle\n"
+		"in HLT, P paused, D shutting down, X crashed. Keys: 0-3 views, P M T N F R sorting, B bytes, d delay, ? help, q quit.\n"
+		"\n"
+		"With --batch, or when there is no terminal, screens are printed; -f json prints an array for each.",
 	.args = args_top,
 	.exclusive = "script|stream, cpus|interfaces|disks",
 	.run = run,

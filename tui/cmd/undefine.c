@@ -17,7 +17,8 @@ static bool check_options(const struct args *args, GError **err)
 	if (args_flag(args, "delete-storage-volume-snapshots") && !args_flag(args, "remove-all-storage"))
 		return fail(err, LODGE_ERROR_USAGE, "--delete-storage-volume-snapshots requires --remove-all-storage");
 	if (args_flag(args, "wipe-storage") && !args_flag(args, "remove-all-storage") && !args_string(args, "storage"))
-		return fail(err, LODGE_ERROR_USAGE, "--wipe-storage requires --storage <string> or --remove-all-storage");
+		return fail(err, LODGE_ERROR_USAGE,
+			    "--wipe-storage requires --storage <string> or --remove-all-storage");
 	return true;
 }
 
@@ -33,7 +34,8 @@ static bool decide_nvram(const struct args *args, const char *nvram, GError **er
 {
 	if (!nvram || args_flag(args, "nvram") || args_flag(args, "keep-nvram"))
 		return true;
-	return fail(err, LODGE_ERROR_STATE, "cannot undefine domain with nvram; say --nvram or --keep-nvram (%s)", nvram);
+	return fail(err, LODGE_ERROR_STATE, "cannot undefine domain with nvram; say --nvram or --keep-nvram (%s)",
+		    nvram);
 }
 
 /* Targets or source paths that the user named, each of which must be one of the domain's. */
@@ -41,7 +43,8 @@ static bool is_named(const char *list, const char *target, const char *source)
 {
 	g_auto(GStrv) names = g_strsplit(list, ",", -1);
 
-	return g_strv_contains((const char *const *)names, target) || (source && g_strv_contains((const char *const *)names, source));
+	return g_strv_contains((const char *const *)names, target) ||
+	       (source && g_strv_contains((const char *const *)names, source));
 }
 
 static char *disk_source(xmlNode *disk)
@@ -71,7 +74,8 @@ static bool check_names(const struct domain *domain, const char *list, GError **
 			found = is_named(names[i], target ? target : "", source);
 		}
 		if (!found)
-			return fail(err, LODGE_ERROR_INPUT, "Volume '%s' was not found in domain's definition", names[i]);
+			return fail(err, LODGE_ERROR_INPUT, "Volume '%s' was not found in domain's definition",
+				    names[i]);
 	}
 	return true;
 }
@@ -89,7 +93,8 @@ static void tell_kept(struct session *session, const struct args *args, const st
 		g_autofree char *source = disk_source(disk);
 
 		if (source && (all || is_named(list, target ? target : "", source))) {
-			fprintf(session->err_out, "error: Storage volume '%s'(%s) is in no storage pool. Remove it manually.\n",
+			fprintf(session->err_out,
+				"error: Storage volume '%s'(%s) is in no storage pool. Remove it manually.\n",
 				target ? target : "-", source);
 		}
 	}
@@ -125,12 +130,20 @@ static bool undefine(struct session *session, const struct args *args, GError **
 static const struct arg_row args[] = {
 	ARG_DOMAIN(COMPLETE_DOMAIN),
 	{ .name = "managed-save", .type = ARG_FLAG, .help = "remove the saved state" },
-	{ .name = "storage", .type = ARG_STRING, .help = "delete these volumes: targets or source paths, separated by commas" },
+	{ .name = "storage",
+	  .type = ARG_STRING,
+	  .help = "delete these volumes: targets or source paths, separated by commas" },
 	{ .name = "remove-all-storage", .type = ARG_FLAG, .help = "delete every volume of the domain" },
-	{ .name = "delete-storage-volume-snapshots", .type = ARG_FLAG, .help = "with their snapshots; needs --remove-all-storage" },
+	{ .name = "delete-storage-volume-snapshots",
+	  .type = ARG_FLAG,
+	  .help = "with their snapshots; needs --remove-all-storage" },
 	{ .name = "wipe-storage", .type = ARG_FLAG, .help = "overwrite the volumes before they are deleted" },
-	{ .name = "snapshots-metadata", .type = ARG_FLAG, .help = "forget the domain's snapshots (it must be inactive)" },
-	{ .name = "checkpoints-metadata", .type = ARG_FLAG, .help = "forget the domain's checkpoints (it must be inactive)" },
+	{ .name = "snapshots-metadata",
+	  .type = ARG_FLAG,
+	  .help = "forget the domain's snapshots (it must be inactive)" },
+	{ .name = "checkpoints-metadata",
+	  .type = ARG_FLAG,
+	  .help = "forget the domain's checkpoints (it must be inactive)" },
 	{ .name = "nvram", .type = ARG_FLAG, .help = "delete the file of firmware variables" },
 	{ .name = "keep-nvram", .type = ARG_FLAG, .help = "keep the file of firmware variables" },
 	{ .name = "tpm", .type = ARG_FLAG, .help = "delete the TPM's state" },
@@ -143,8 +156,9 @@ const struct command cmd_undefine = {
 	.group = GROUP_DOMAIN,
 	.flags = COMMAND_CHANGES,
 	.help = "remove a domain's definition; a running one becomes transient",
-	.about = "A running VM goes on and is forgotten when it stops. Disk images stay unless you ask for their deletion, and "
-		 "then only those in a storage pool are deleted.",
+	.about =
+		"A running VM goes on and is forgotten when it stops. Disk images stay unless you ask for their deletion, and "
+		"then only those in a storage pool are deleted.",
 	.args = args,
 	.exclusive = "nvram|keep-nvram, tpm|keep-tpm, storage|remove-all-storage",
 	.run = undefine,

@@ -58,8 +58,8 @@ static void show_all(struct session *session, const struct counts *counts)
 		report_end(report);
 }
 
-static bool show_one(struct session *session, const struct args *args, const struct dom *dom, const struct counts *counts,
-		     GError **err)
+static bool show_one(struct session *session, const struct args *args, const struct dom *dom,
+		     const struct counts *counts, GError **err)
 {
 	bool live = args_flag(args, "live"), maximum = args_flag(args, "maximum");
 	unsigned n;
@@ -90,8 +90,7 @@ static bool show_guest(struct session *session, const struct dom *dom, GError **
 	list = agent_once(session->home, dom->name, "guest-get-vcpus", NULL, err);
 	if (!list)
 		return false;
-	json_array_foreach(list, i, vcpu)
-		online += json_is_true(json_object_get(vcpu, "online"));
+	json_array_foreach(list, i, vcpu) online += json_is_true(json_object_get(vcpu, "online"));
 	fprintf(session->out, "%u\n", online);
 	return true;
 }

@@ -7,7 +7,9 @@
 
 /* virsh's words, by libvirt's numbers. */
 static const char *const state_names[] = {
-	[DOM_VCPU_OFFLINE] = "offline", [DOM_VCPU_RUNNING] = "running", [DOM_VCPU_BLOCKED] = "blocked",
+	[DOM_VCPU_OFFLINE] = "offline",
+	[DOM_VCPU_RUNNING] = "running",
+	[DOM_VCPU_BLOCKED] = "blocked",
 };
 
 struct line {
@@ -72,7 +74,8 @@ static void configured_affinity(const struct domain *definition, unsigned vcpu, 
 	*affinity = *online;
 	if (common)
 		cpuset_parse(affinity, common, NULL);
-	for (xmlNode *pin = definition ? xml_first(definition->root, "cputune/vcpupin") : NULL; pin; pin = xml_next(pin)) {
+	for (xmlNode *pin = definition ? xml_first(definition->root, "cputune/vcpupin") : NULL; pin;
+	     pin = xml_next(pin)) {
 		g_autofree char *list = xml_get(pin, "@cpuset");
 		uint64_t number;
 
@@ -102,9 +105,12 @@ static void fill_line(struct line *line, const struct dom_stats *stats, const st
 static bool run(struct session *session, const struct args *args, GError **err)
 {
 	static const struct report_column columns[] = {
-		{ .key = "vcpu", .title = "VCPU" },	{ .key = "cpu", .title = "CPU" },
-		{ .key = "state", .title = "State" },	{ .key = "time_ns", .title = "CPU time" },
-		{ .key = "affinity", .title = "CPU Affinity" }, { .key = NULL },
+		{ .key = "vcpu", .title = "VCPU" },
+		{ .key = "cpu", .title = "CPU" },
+		{ .key = "state", .title = "State" },
+		{ .key = "time_ns", .title = "CPU time" },
+		{ .key = "affinity", .title = "CPU Affinity" },
+		{ .key = NULL },
 	};
 	autoptr(domain) definition = NULL;
 	struct report *report = NULL;

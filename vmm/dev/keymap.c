@@ -13,7 +13,7 @@
 #define NONE 0xffffu
 
 struct key {
-	const char *linux_name, *qcode, *win32_name; /* the last may be NULL */
+	const char *linux_name, *qcode, *win32_name;  /* the last may be NULL */
 	uint16_t evdev, qnum, usb, set3, win32, os_x; /* NONE: no such key there */
 };
 
@@ -233,20 +233,20 @@ static const char *qcode_name(const struct key *key)
 
 static const struct codeset {
 	const char *name;
-	unsigned (*code)(const struct key *key); /* NULL: names only */
+	unsigned (*code)(const struct key *key);      /* NULL: names only */
 	const char *(*symbol)(const struct key *key); /* NULL: numbers only */
 } codesets[] = {
-	{ "linux", linux_code, linux_name }, { "xt", set1_code, NULL },	  { "atset1", set1_code, NULL },
-	{ "atset2", set2_code, NULL },	     { "atset3", set3_code, NULL }, { "os_x", os_x_code, NULL },
+	{ "linux", linux_code, linux_name }, { "xt", set1_code, NULL },		  { "atset1", set1_code, NULL },
+	{ "atset2", set2_code, NULL },	     { "atset3", set3_code, NULL },	  { "os_x", os_x_code, NULL },
 	{ "xt_kbd", set1_code, NULL },	     { "win32", win32_code, win32_name }, { "usb", usb_code, NULL },
-	{ "rfb", qnum_code, NULL },	     { "qnum", qnum_code, NULL },   { "qcode", NULL, qcode_name },
+	{ "rfb", qnum_code, NULL },	     { "qnum", qnum_code, NULL },	  { "qcode", NULL, qcode_name },
 };
 
 /* Other names QMP has for keys of the table. */
 static const struct {
 	const char *also, *name;
 } other_qcodes[] = {
-	{ "ctrl_l", "ctrl" },	      { "shift_l", "shift" }, { "alt_l", "alt" },
+	{ "ctrl_l", "ctrl" },	       { "shift_l", "shift" }, { "alt_l", "alt" },
 	{ "asterisk", "kp_multiply" }, { "menu", "compose" },
 };
 

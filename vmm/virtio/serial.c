@@ -22,12 +22,17 @@
  * Runs on the loop thread under the device lock; on_open and chardev_accept_input() are called without it.
  */
 #define CONSOLE_ID 3
+#define F_SIZE VIRTIO_BIT(0) /* Linux heeds CONTROL_RESIZE only with it */
 #define F_MULTIPORT VIRTIO_BIT(1)
 #define F_EMERG_WRITE VIRTIO_BIT(2)
 
+#define CONFIG_COLS 0u
+#define CONFIG_ROWS 2u
 #define CONFIG_MAX_PORTS 4u
 #define CONFIG_EMERG_WRITE 8u
 #define CONFIG_LEN 12u
+#define DEFAULT_COLS 80u
+#define DEFAULT_ROWS 25u
 
 #define QUEUE_CONTROL_IN 2u  /* to the guest */
 #define QUEUE_CONTROL_OUT 3u /* from the guest */
@@ -104,8 +109,8 @@ static bool guest_listens(const struct virtio_serial *serial, unsigned number)
 /* --- control, to the guest --- */
 
 /*
- * One message as it goes out; returns its length. A size is sent rows first: that is what drivers in use read (Linux
- * before 6.16, which is where section 5.3.6.2 and Linux came to agree on the other order).
+ * One message as it goes out; returns its length. A size is columns first, as section 5.3.6.2 has it and Linux since
+ * 6.15 and its stable branches of that time; those before took it the other way round.
  */
 static size_t format_fact(const struct port *port, enum control event, uint8_t msg[CONTROL_MAX])
 {
@@ -118,8 +123,8 @@ static size_t format_fact(const struct port *port, enum control event, uint8_t m
 	pci_put16(msg + 4, (uint16_t)event);
 	pci_put16(msg + 6, value);
 	if (event == CONTROL_RESIZE) {
-		pci_put16(msg + len, port->rows);
-		pci_put16(msg + len + 2, port->cols);
+		pci_put16(msg + len, port->cols);
+		pci_put16(msg + len + 2, port->rows);
 		len += 4;
 	} else if (event == CONTROL_PORT_NAME) {
 		memcpy(msg + len, port->name, strlen(port->name) + 1);
@@ -406,14 +411,17 @@ struct device *virtio_serial_new(struct vm *vm, unsigned max_ports, const char *
 	struct virtio_device *vdev;
 
 	if (!max_ports || max_ports > VIRTIO_SERIAL_MAX_PORTS)
-		return fail_null(err, LODGE_ERROR_UNSUPPORTED, "%s: a virtio-serial controller has 1 to %u ports, not %u",
-				 id, VIRTIO_SERIAL_MAX_PORTS, max_ports);
+		return fail_null(err, LODGE_ERROR_UNSUPPORTED,
+				 "%s: a virtio-serial controller has 1 to %u ports, not %u", id,
+				 VIRTIO_SERIAL_MAX_PORTS, max_ports);
 	serial = g_new0(struct virtio_serial, 1);
 	vdev = &serial->vdev;
 	serial->max_ports = max_ports;
 	virtio_device_init(vdev, &serial_class, vm, id);
+	pci_put16(vdev->device_config + CONFIG_COLS, DEFAULT_COLS);
+	pci_put16(vdev->device_config + CONFIG_ROWS, DEFAULT_ROWS);
 	pci_put32(vdev->device_config + CONFIG_MAX_PORTS, max_ports);
-	if (!virtio_device_setup(vdev, F_MULTIPORT | F_EMERG_WRITE, 2 + 2 * max_ports, CONFIG_LEN, err)) {
+	if (!virtio_device_setup(vdev, F_SIZE | F_MULTIPORT | F_EMERG_WRITE, 2 + 2 * max_ports, CONFIG_LEN, err)) {
 		serial_destroy(&vdev->pci.dev);
 		return NULL;
 	}
@@ -458,6 +466,15 @@ bool virtio_serial_add_port(struct device *dev, struct chardev *chardev, unsigne
 	return true;
 }
 
+/* Where a driver that knows nothing of ports finds the size of the first one's terminal. */
+static void set_config_size(struct virtio_device *vdev, const struct port *port)
+{
+	pci_put16(vdev->device_config + CONFIG_COLS, port->cols);
+	pci_put16(vdev->device_config + CONFIG_ROWS, port->rows);
+	if (!multiport(serial_of(vdev)))
+		virtio_config_changed(vdev);
+}
+
 void virtio_serial_resize(struct device *dev, unsigned number, uint16_t cols, uint16_t rows)
 {
 	struct virtio_serial *serial = serial_of((struct virtio_device *)(void *)dev);
@@ -471,6 +488,8 @@ void virtio_serial_resize(struct device *dev, unsigned number, uint16_t cols, ui
 		port->cols = cols;
 		port->rows = rows;
 		set_due(serial, number, CONTROL_RESIZE);
+		if (!number)
+			set_config_size(&serial->vdev, port);
 		/* On the loop thread, where the queues belong. */
 		virtio_kick(&serial->vdev);
 	}
