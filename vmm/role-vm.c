@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <link.h>
 #include <libxml/parser.h>
 #include <malloc.h>
 #include <signal.h>
@@ -360,6 +361,25 @@ static bool start(struct role *role, GError **err)
 
 /* --- the whole --- */
 
+/* Its pages are clean copies of a file's: what is needed again comes back from the page cache. */
+static int forget_pages(struct dl_phdr_info *object, size_t size, void *opaque)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+
+	(void)size;
+	(void)opaque;
+	for (size_t i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		uintptr_t start = (object->dlpi_addr + segment->p_vaddr) & ~(page - 1);
+		uintptr_t end = object->dlpi_addr + segment->p_vaddr + segment->p_filesz;
+
+		if (segment->p_type == PT_LOAD && !(segment->p_flags & PF_W))
+			madvise((void *)start, end - start, MADV_DONTNEED);
+	}
+	return 0;
+}
+
+/* The VM lives long: what only its start needed, code of libraries and of ours included, is not to stay resident. */
 static void forget_start(struct role *role)
 {
 	json_decref(role->start);
@@ -367,6 +387,7 @@ static void forget_start(struct role *role)
 	g_clear_pointer(&role->config, vm_config_free);
 	xmlCleanupParser();
 	malloc_trim(0);
+	dl_iterate_phdr(forget_pages, NULL);
 }
 
 static void role_clear(struct role *role)

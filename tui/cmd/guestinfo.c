@@ -36,10 +36,10 @@ static void add_os(struct agent_facts *facts, const json_t *os)
 		agent_facts_add(facts, agent_string(os, members[i]), "os.%s", members[i]);
 }
 
-static void add_timezone(struct agent_facts *facts, const json_t *timezone)
+static void add_timezone(struct agent_facts *facts, const json_t *zone)
 {
-	agent_facts_add(facts, agent_string(timezone, "zone"), "timezone.name");
-	agent_facts_add_number(facts, agent_int(timezone, "offset"), "timezone.offset");
+	agent_facts_add(facts, agent_string(zone, "zone"), "timezone.name");
+	agent_facts_add_number(facts, agent_int(zone, "offset"), "timezone.offset");
 }
 
 static void add_hostname(struct agent_facts *facts, const json_t *hostname)

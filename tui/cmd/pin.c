@@ -90,9 +90,11 @@ static bool take_list(struct pin_change *change, const char *list, char **all, G
 	return check_list(change->list, err);
 }
 
-static const struct report_column vcpu_columns[] = { { "vcpu", "VCPU", false, false },
-						     { "affinity", "CPU Affinity", false, false },
-						     { NULL } };
+static const struct report_column vcpu_columns[] = {
+	{ .key = "vcpu", .title = "VCPU" },
+	{ .key = "affinity", .title = "CPU Affinity" },
+	{ .key = NULL },
+};
 
 static bool show_vcpus(struct session *session, const struct domain *domain, bool one, uint64_t only, GError **err)
 {
@@ -183,9 +185,11 @@ static char *iothread_affinity(const struct domain *domain, unsigned id)
 
 static bool iothreadinfo(struct session *session, const struct args *args, GError **err)
 {
-	static const struct report_column columns[] = { { "id", "IOThread ID", false, false },
-							{ "affinity", "CPU Affinity", false, false },
-							{ NULL } };
+	static const struct report_column columns[] = {
+		{ .key = "id", .title = "IOThread ID" },
+		{ .key = "affinity", .title = "CPU Affinity" },
+		{ .key = NULL },
+	};
 	autoptr(domain) domain = NULL;
 	struct report *report;
 	uint64_t n = 0;
