@@ -532,7 +532,7 @@ static void test_connected(struct fixture *f, gconstpointer data)
 static void test_backend(struct fixture *f, gconstpointer data)
 {
 	g_autofree char *path = g_build_filename(f->dir, "socket", NULL);
-	auto_fd int peer = -1, viewer = -1;
+	auto_fd int viewer = -1;
 	struct chardev *other;
 	g_autoptr(GError) err = NULL;
 
