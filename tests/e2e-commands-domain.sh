@@ -10,7 +10,7 @@ commands_vm
 id=$(l domid vm)
 uuid=$(l domuuid vm)
 ns=http://example.org/owner
-plan 36
+plan 37
 
 printf '#!/bin/sh\nsed -i "s/what it is for/edited/" "$1"\n' >"$tap_tmp/editor"
 chmod +x "$tap_tmp/editor"
@@ -98,6 +98,7 @@ ok 'vCPUs' each gives <<END
 	' 1 ' vcpupin vm --vcpu 1
 	'emulator: CPU Affinity' emulatorpin vm
 	'No IOThreads' iothreadinfo vm
+	'Job type:         None' domjobinfo vm
 	cpu_time cpu-stats vm --total
 END
 ok 'tuning' each gives <<END
@@ -122,6 +123,7 @@ ok 'JSON' each json <<END
 	'.[1].vcpu == 1' vcpupin vm
 	'.affinity | length > 0' emulatorpin vm
 	'. == []' iothreadinfo vm
+	'.type == "None"' domjobinfo vm
 	'type == "object" or type == "array"' cpu-stats vm --total
 	'.vcpu_period == 100000 or .vcpu_period == "100000"' schedinfo vm
 	'.numa_mode == "strict"' numatune vm
@@ -177,6 +179,7 @@ END
 ok 'texts are set' each gives <<END
 	'description updated' desc off some words
 	'title updated' desc off --title a title
+	'on_crash is now preserve' set-lifecycle-action off crash preserve
 	'Metadata modified' metadata off $ns --key o --set '<a/>'
 END
 ok 'and shown' each gives <<END
@@ -184,6 +187,7 @@ ok 'and shown' each gives <<END
 	'a title' desc off --title
 	'<a/>' metadata off $ns
 END
+ok 'a policy is set' has off '<on_crash>preserve'
 ok 'edit' gives "XML configuration edited" edit vm
 ok 'took it' has vm edited
 ok 'console' console_and_back
@@ -240,6 +244,7 @@ ok 'nobody' each nobody <<END
 	emulatorpin x
 	inject-nmi x
 	iothreadinfo x
+	domjobinfo x
 	memtune x
 END
 ok 'nobody either' each nobody <<END
@@ -265,6 +270,7 @@ ok 'nobody either' each nobody <<END
 END
 ok 'nobody with more words' each nobody <<END
 	domrename x y
+	set-lifecycle-action x crash destroy
 	dump x core
 	metadata x uri
 	send-key x KEY_A
@@ -287,6 +293,7 @@ ok 'not of a domain that is shut off' each not_of_a_stopped_one <<END
 	inject-nmi
 	send-key KEY_A
 	ttyconsole
+	domjobinfo
 	dump '$tap_tmp/c'
 	cpu-stats --total
 END
@@ -315,6 +322,9 @@ ok 'wrong values' each refused <<END
 	1 'not found' metadata vm $ns
 	1 'next start' setvcpus vm 1 --live
 	1 '--config' setmaxmem vm 64M --live
+	1 '--config' set-lifecycle-action vm crash destroy --live
+	2 action set-lifecycle-action vm crash nonsense
+	1 'keeps no statistics' domjobinfo vm --completed
 	1 '--config' numatune vm --nodeset 0 --live
 	1 logs destroy vm --remove-logs
 	1 'has not enabled ACPI' shutdown vm
@@ -349,6 +359,7 @@ ok 'changes are refused over a read-only connection' each forbidden <<END
 	reboot vm
 	reset vm
 	resume vm
+	set-lifecycle-action vm crash destroy --config
 	schedinfo vm cpu_shares=2
 	send-key vm KEY_A
 	setmaxmem off 64M
